@@ -1,0 +1,90 @@
+"""Strict: the frozen pydantic model under every declaration, and the number types they share.
+
+Descriptions in the JSON Schema come from the docstring under each field. They are read from the source only when a
+schema is asked for, because reading them at import would cost `zoo check` more than the check itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+LARGEST_SIZE = 2**31 - 1  # the largest size of one axis that every runtime can index
+
+
+class Named:
+    """Marks a size that may be a name the data knows, such as "classes"."""
+
+
+Count = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, le=1e30)]
+NonNegative = Annotated[float, Field(ge=0, le=1e30)]
+Number = Annotated[float, Field(ge=-1e30, le=1e30)]
+Integer = Annotated[int, Field(ge=-LARGEST_SIZE, le=LARGEST_SIZE)]
+Size = Annotated[Count | Literal["classes"], Named()]
+
+
+class Strict(BaseModel):
+    """Refuses unknown options, coercions, NaN and infinity; never changes after it is made."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+    def document(self) -> dict[str, Any]:
+        """Return the object as JSON values, every default written out; an absent option stays absent."""
+        return {
+            field.alias or name: _plain(getattr(self, name))
+            for name, field in type(self).model_fields.items()
+            if not (getattr(self, name) is None and field.default is None)
+        }
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        schema["description"] = inspect.cleandoc(cls.__doc__ or "")
+        for name, text in field_docstrings(cls).items():
+            alias = cls.model_fields[name].alias or name
+            schema["properties"][alias]["description"] = text
+        return schema
+
+
+# Any: a JSON value.
+def _plain(value: Any) -> Any:
+    if isinstance(value, Strict):
+        return value.document()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def field_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstring under each field of `model` and of its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if not (issubclass(base, Strict) and base is not Strict):
+            continue
+        body = _class_body(base)
+        for statement, following in pairwise(body):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                text = _docstring(following)
+                if text and statement.target.id in model.model_fields:
+                    found[statement.target.id] = text
+    return found
+
+
+def _class_body(model: type[Any]) -> list[ast.stmt]:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    return definition.body if isinstance(definition, ast.ClassDef) else []
+
+
+def _docstring(statement: ast.stmt) -> str | None:
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        text = statement.value.value
+        return inspect.cleandoc(text) if isinstance(text, str) else None
+    return None
