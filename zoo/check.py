@@ -1,0 +1,234 @@
+"""The check: every problem of a spec at once, with place and remedy, before any data is read and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from zoo.data import Example
+from zoo.errors import Path, Problem, ShapeError, SpecError
+from zoo.layers import Layer
+from zoo.layers.layer import kind
+from zoo.shapes import Shape
+from zoo.source import Source, read_source
+from zoo.spec import Spec, parse
+
+RESERVED = frozenset(
+    [
+        "T_destination",
+        "add_module",
+        "append",
+        "apply",
+        "bfloat16",
+        "buffers",
+        "call_super_init",
+        "children",
+        "clear",
+        "compile",
+        "copy",
+        "cpu",
+        "cuda",
+        "double",
+        "dump_patches",
+        "eval",
+        "extend",
+        "extra_repr",
+        "float",
+        "forward",
+        "get",
+        "get_buffer",
+        "get_extra_state",
+        "get_parameter",
+        "get_submodule",
+        "half",
+        "index",
+        "insert",
+        "ipu",
+        "items",
+        "keys",
+        "load_state_dict",
+        "modules",
+        "mtia",
+        "named_buffers",
+        "named_children",
+        "named_modules",
+        "named_parameters",
+        "parameters",
+        "pop",
+        "register_backward_hook",
+        "register_buffer",
+        "register_forward_hook",
+        "register_forward_pre_hook",
+        "register_full_backward_hook",
+        "register_full_backward_pre_hook",
+        "register_load_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
+        "register_module",
+        "register_parameter",
+        "register_state_dict_post_hook",
+        "register_state_dict_pre_hook",
+        "requires_grad_",
+        "reverse",
+        "set_extra_state",
+        "set_submodule",
+        "share_memory",
+        "state_dict",
+        "to",
+        "to_empty",
+        "train",
+        "training",
+        "type",
+        "values",
+        "xpu",
+        "zero_grad",
+    ]
+)
+"""Names that a torch module keeps for itself; a layer of such an id could not be found in it."""
+
+
+@dataclass(frozen=True)
+class PlacedLayer:
+    """A layer where it stands: its name in the state dict, and the shapes around it."""
+
+    name: str
+    layer: Layer
+    """With named sizes replaced by numbers."""
+    input: Shape
+    output: Shape
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """A spec without problems, with all that the check found out."""
+
+    source: Source
+    spec: Spec
+    example: Example
+    input: Shape
+    """What the model is given: after the transforms."""
+    layers: tuple[PlacedLayer, ...]
+
+    @property
+    def output(self) -> Shape:
+        """Return what the model gives."""
+        return self.layers[-1].output
+
+    @property
+    def smallest_training_batch(self) -> int:
+        """Return the fewest rows that torch trains every layer on."""
+        return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)
+
+
+def check(source: Source) -> CheckedSpec:
+    """Return the spec with its shapes.
+
+    Raises:
+        SpecError: the spec has problems; all that can be told at once.
+    """
+    spec = parse(source)
+    problems: list[Problem] = []
+    example = spec.data.example()
+    input_shape = _transformed(source, spec, example, problems)
+    problems += _name_problems(source, spec.model.layers)
+    layers = _placed(source, spec.model.layers, input_shape, example, problems) if input_shape else ()
+    if input_shape is None or len(layers) < len(spec.model.layers):
+        raise SpecError(tuple(problems))
+    checked = CheckedSpec(source, spec, example, input_shape, layers)
+    _judge_output(checked, problems)
+    _judge_batches(checked, problems)
+    if problems:
+        raise SpecError(tuple(problems))
+    return checked
+
+
+def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
+    """Return the spec that a path or a name of the zoo says, with its shapes.
+
+    Raises:
+        UsageError: there is no such spec.
+        SpecError: it has problems.
+    """
+    return check(read_source(reference, overrides))
+
+
+def _attempt(source: Source, path: Path, problems: list[Problem], rule: Callable[[], Shape | None]) -> Shape | None:
+    """Return what a rule gives; where it refuses, add a problem at the option it names."""
+    try:
+        return rule()
+    except ShapeError as error:
+        where = (*path, error.option or "type")
+        problems.append(source.problem(where, error.message, error.remedy))
+        return None
+
+
+def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:
+    shape = example.input
+    for index, transform in enumerate(spec.data.pipeline()):
+        given = _attempt(source, ("data", "transforms", index), problems, partial(transform.output_shape, shape))
+        if given is None:
+            return None
+        shape = given
+    return shape
+
+
+def _placed(
+    source: Source, layers: tuple[Layer, ...], shape: Shape, example: Example, problems: list[Problem]
+) -> tuple[PlacedLayer, ...]:
+    """Return the layers with their shapes, up to the first that refuses its input."""
+    placed: list[PlacedLayer] = []
+    for index, declared in enumerate(layers):
+        try:
+            layer = declared.with_sizes(example.sizes)
+            output = layer.output_shape(shape)
+        except ShapeError as error:
+            above = f"{kind(layers[index - 1])} above gives {shape}" if index else f"the data gives {shape}"
+            path: Path = ("model", "layers", index, error.option or "type")
+            problems.append(source.problem(path, f"{error.message}; {above}", error.remedy))
+            break
+        placed.append(PlacedLayer(layer.id or str(index), layer, shape, output))
+        shape = output
+    return tuple(placed)
+
+
+def _name_problems(source: Source, layers: tuple[Layer, ...]) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for index, layer in enumerate(layers):
+        path: Path = ("model", "layers", index, "id")
+        if layer.id in RESERVED:
+            message = f'the id "{layer.id}" is a name that torch modules keep for themselves'
+            problems.append(source.problem(path, message, f'write another, such as "{layer.id}_layer"'))
+        elif layer.id in seen:
+            problems.append(source.problem(path, f'two layers have the id "{layer.id}"', "write another id"))
+        if layer.id is not None:
+            seen.add(layer.id)
+    return problems
+
+
+def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
+    """Hold the model's output against the loss, the metrics and the classes."""
+    source, spec, target = checked.source, checked.spec, checked.example.target
+    judges = [(("loss",), spec.loss), *((("metrics", i), metric) for i, metric in enumerate(spec.metrics))]
+    for path, judge in judges:
+        _attempt(source, path, problems, partial(judge.require, checked.output, target))
+    classes = len(checked.example.classes)
+    given = checked.output.dims[1] if checked.output.rank > 1 else 0
+    if classes and target.dtype == "int64" and given != classes and not problems:
+        last = len(checked.layers) - 1
+        message = f"the model gives {checked.output}, but {type(spec.data).__name__} has {classes} classes"
+        remedy = 'write "out_features": "classes" in the last Linear'
+        option = "out_features" if "out_features" in type(spec.model.layers[last]).model_fields else "type"
+        problems.append(source.problem(("model", "layers", last, option), message, remedy))
+
+
+def _judge_batches(checked: CheckedSpec, problems: list[Problem]) -> None:
+    """Refuse a last step of an epoch that has fewer rows than torch trains a layer on."""
+    rows, size, fewest = checked.example.training_rows, checked.spec.train.batch_size, checked.smallest_training_batch
+    last = rows % size or min(size, rows)
+    if last < fewest:
+        message = (
+            f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
+        )
+        remedy = "write a batch_size that leaves another remainder, or use LayerNorm in place of BatchNorm1d"
+        problems.append(checked.source.problem(("train", "batch_size"), message, remedy))

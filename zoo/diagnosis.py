@@ -1,0 +1,214 @@
+"""Pydantic's errors in a person's words: the place, what was got, what to write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from zoo.errors import Path, Problem
+from zoo.nearest import suggestion
+from zoo.source import Source
+from zoo.strict import Strict
+
+_MISSING = object()
+
+_NOUNS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a string",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "none_required": "null",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than": "above {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "below {lt}",
+    "less_than_equal": "{le} or less",
+}
+
+
+def problems_of(source: Source, error: ValidationError, root: type[Strict]) -> tuple[Problem, ...]:
+    """Return one problem for each place that pydantic refuses, in the order of the text."""
+    by_path: dict[Path, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and _long_enough(source.value, detail):
+            continue  # pydantic counts only the members it accepts; the refused ones have problems of their own
+        by_path.setdefault(_path(source.value, detail), []).append(detail)
+    problems = [_problem(source, path, details, root) for path, details in by_path.items()]
+    return tuple(sorted(problems, key=lambda problem: (problem.place.line, problem.place.column)))
+
+
+def _path(document: object, detail: ErrorDetails) -> Path:
+    """Return pydantic's location without the names of union members that it holds."""
+    here: Any = document  # JSON values, walked by key
+    path: list[str | int] = []
+    location = detail["loc"]
+    for index, step in enumerate(location):
+        inside = isinstance(here, dict) and step in here
+        at = isinstance(here, list) and isinstance(step, int) and step < len(here)
+        absent = detail["type"] == "missing" and index == len(location) - 1
+        if inside or at:
+            here = here[step]
+        if inside or at or absent:
+            path.append(step)
+    return tuple(path)
+
+
+def _long_enough(document: object, detail: ErrorDetails) -> bool:
+    value = _value(document, _path(document, detail))
+    return isinstance(value, list) and len(value) >= int(detail["ctx"]["min_length"])
+
+
+def _value(document: object, path: Path) -> object:
+    here: Any = document  # JSON values, walked by key
+    for step in path:
+        if isinstance(here, dict):
+            here = here.get(step, _MISSING)
+        elif isinstance(here, list) and isinstance(step, int):
+            here = here[step]
+    return here
+
+
+def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type[Strict]) -> Problem:
+    detail = details[0]
+    owner = path[:-1]
+    name = str(path[-1]) if path else "the spec"
+    match detail["type"]:
+        case "missing":
+            whose = _name_of(source, owner, root)
+            remedy = f'write "{name}": …{_about(owner, name, source, root)}'
+            return source.problem(owner, f'{whose} needs "{name}"', remedy)
+        case "extra_forbidden":
+            options = _options(_class_at(root, source.value, owner))
+            message = f'{_name_of(source, owner, root)} has no option "{_shortened(name)}"'
+            return source.problem(path, message, suggestion(name, options))
+        case "union_tag_not_found":
+            kinds = _kinds(_classes_at(root, source.value, path))
+            got = f"{_described(source, path)} has no type"
+            return source.problem(path, got, f'write "type": one of {", ".join(sorted(kinds)[:12])}')
+        case "union_tag_invalid":
+            kinds = _kinds(_classes_at(root, source.value, path))
+            written = _shown(_value(source.value, (*path, "type")))
+            named = written.strip('"')
+            message = f"no {_described(source, path)} has the type {written}"
+            return source.problem((*path, "type"), message, suggestion(named, kinds))
+        case "value_error":
+            message, _, remedy = str(detail["ctx"]["error"]).partition("; ")
+            return source.problem(path, message, remedy)
+    got = _shown(_value(source.value, path))
+    wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
+    about = _about(owner, name, source, root) if detail["type"] == "string_pattern_mismatch" else ""
+    return source.problem(path, f"{_dotted(path)} is {got}", f"write {wanted}{about}")
+
+
+def _wanted(detail: ErrorDetails) -> str:
+    """Return what may stand in the place of a refused value."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in _NOUNS:
+        return _NOUNS[kind]
+    if kind in _BOUNDS:
+        bounds = {key: f"{value:,}" if isinstance(value, int) else f"{value:g}" for key, value in context.items()}
+        return "a number " + _BOUNDS[kind].format(**bounds)
+    if kind == "literal_error":
+        return str(context["expected"]).replace("'", '"')
+    if kind == "too_short":
+        return f"at least {context['min_length']} of them"
+    if kind == "too_long":
+        return f"at most {context['max_length']} of them"
+    if kind == "string_pattern_mismatch":
+        return f"a string that matches {context['pattern']}"
+    if kind in ("string_too_long", "string_too_short"):
+        bound = "at most {max_length}" if "max_length" in context else "at least {min_length}"
+        return f"a string of {bound.format(**context)} characters"
+    return f"something else: {detail['msg']}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as the spec writes it, cut short."""
+    if value is _MISSING:
+        return "absent"
+    return _shortened(json.dumps(value, ensure_ascii=False))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(map(str, path)) or "the spec"
+
+
+def _described(source: Source, path: Path) -> str:
+    """Return what stands at `path`: "layer" in layers, else the key."""
+    last = path[-1] if path else "spec"
+    if isinstance(last, int) and len(path) > 1:
+        return str(path[-2]).removesuffix("s")
+    return str(last)
+
+
+def _name_of(source: Source, path: Path, root: type[Strict]) -> str:
+    """Return how a person calls the object at `path`: its type, or its key."""
+    model = _class_at(root, source.value, path)
+    if model is not None and "type" in model.model_fields:
+        return model.__name__
+    return _dotted(path)
+
+
+def _about(owner: Path, name: str, source: Source, root: type[Strict]) -> str:
+    """Return the start of the option's documentation, in brackets."""
+    from zoo.strict import field_docstrings
+
+    model = _class_at(root, source.value, owner)
+    if model is None:
+        return ""
+    keys = {field.alias or key: key for key, field in model.model_fields.items()}
+    text = field_docstrings(model).get(keys.get(name, name), "")
+    return f" ({text.splitlines()[0].rstrip('.')})" if text else ""
+
+
+def _options(model: type[Strict] | None) -> list[str]:
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _kinds(classes: Mapping[str, type[Strict]]) -> list[str]:
+    return [name for name, model in classes.items() if "type" in model.model_fields]
+
+
+def _class_at(root: type[Strict], document: object, path: Path) -> type[Strict] | None:
+    """Return the class that judges the object at `path`."""
+    classes = _classes_at(root, document, path)
+    value = _value(document, path)
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        return classes.get(value["type"])
+    return next(iter(classes.values())) if len(classes) == 1 else None
+
+
+def _classes_at(root: type[Strict], document: object, path: Path) -> dict[str, type[Strict]]:
+    """Return the classes that may stand at `path`, by their names."""
+    if not path:
+        return {root.__name__: root}
+    if isinstance(path[-1], int):
+        return _classes_at(root, document, path[:-1])
+    owner = _class_at(root, document, path[:-1])
+    fields = {} if owner is None else {field.alias or name: field for name, field in owner.model_fields.items()}
+    declared = fields.get(path[-1])
+    return {} if declared is None else {model.__name__: model for model in _members(declared.annotation)}
+
+
+def _members(annotation: object) -> Iterator[type[Strict]]:
+    """Yield the classes inside an annotation: of unions, tuples and Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _members(part)

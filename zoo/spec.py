@@ -1,0 +1,92 @@
+"""Spec: the whole document, as one frozen object; and its JSON Schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from zoo.data import AnyData
+from zoo.diagnosis import problems_of
+from zoo.errors import SpecError
+from zoo.layers import AnyLayer
+from zoo.losses import AnyLoss
+from zoo.metrics import AnyMetric
+from zoo.optimizers import AnyOptimizer
+from zoo.schedulers import AnyScheduler
+from zoo.source import Source
+from zoo.strict import Count, Seed, Strict
+
+
+class Model(Strict):
+    """An architecture from layers, each fed by the one above."""
+
+    layers: Annotated[tuple[AnyLayer, ...], Field(min_length=1, max_length=10_000)]
+    """From the data to the loss, in order."""
+
+
+class Train(Strict):
+    """How long and in what steps the model is trained."""
+
+    epochs: Count
+    """Passes over the training split."""
+    batch_size: Count
+    """Rows in a step; the last step of an epoch takes what is left."""
+    shuffle: bool = True
+    """Draw a new order of the rows for each epoch."""
+    seed: Seed = 0
+    """Seed of the fresh weights, of the order and of dropout."""
+
+
+class Spec(Strict):
+    """What a model is: architecture, data, loss, optimizer, training."""
+
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
+
+    schema_reference: Annotated[str | None, Field(alias="$schema")] = None
+    """Where the JSON Schema is, for editors."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+    """Name of the model, and of its runs: small letters, digits, - and _."""
+    summary: Annotated[str, Field(max_length=2000)] = ""
+    """What the model does, in a sentence."""
+    data: AnyData
+    """Where the rows come from."""
+    model: Model
+    """The architecture."""
+    loss: AnyLoss
+    """What training makes small."""
+    metrics: tuple[AnyMetric, ...] = ()
+    """What else is measured on the test split after every epoch."""
+    optimizer: AnyOptimizer
+    """How the weights move."""
+    scheduler: AnyScheduler | None = None
+    """How the learning rate moves from epoch to epoch."""
+    train: Train
+    """How long and in what steps."""
+
+    def sha256(self) -> str:
+        """Return the hash of the spec; comments to people (`$schema`, `summary`) do not count."""
+        meaning = {key: value for key, value in self.document().items() if key not in ("$schema", "summary")}
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+
+
+def parse(source: Source) -> Spec:
+    """Return the spec that a source says, by itself: shapes are the check's to judge.
+
+    Raises:
+        SpecError: an option is unknown, missing, of the wrong type or out of its range; all of them at once.
+    """
+    try:
+        # As JSON, not as Python values: there a list is the way to write a tuple, also in strict mode.
+        return Spec.model_validate_json(json.dumps(source.value))
+    except ValidationError as error:
+        raise SpecError(problems_of(source, error, Spec)) from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) that editors complete and explain with."""
+    schema = Spec.model_json_schema(by_alias=True)
+    title = "A spec of zoo: what a model is"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
