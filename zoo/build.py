@@ -1,0 +1,67 @@
+"""A checked spec made real: the torch module, the loss, the optimizer, and the rows it trains on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+import torch
+from torch import nn, optim
+
+from zoo.check import CheckedSpec
+from zoo.data import Inputs, Rows, Split
+from zoo.errors import DataError
+
+
+def build_model(checked: CheckedSpec, seed: int | None = None) -> nn.Sequential:
+    """Return the plain torch module, with weights drawn from the seed (the spec's own by default).
+
+    The global generator of torch is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(checked.spec.train.seed if seed is None else seed)
+        return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
+
+
+def parameter_counts(checked: CheckedSpec) -> dict[str, int]:
+    """Return how many parameters each layer learns; no memory is taken for them."""
+    with torch.device("meta"):
+        modules = {placed.name: placed.layer.build(placed.input) for placed in checked.layers}
+    return {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+
+
+def build_optimizer(
+    checked: CheckedSpec, parameters: Iterable[nn.Parameter]
+) -> tuple[optim.Optimizer, optim.lr_scheduler.LRScheduler | None]:
+    """Return the optimizer of these parameters, and the scheduler where the spec has one."""
+    optimizer = checked.spec.optimizer.build(parameters)
+    scheduler = checked.spec.scheduler
+    return optimizer, scheduler.build(optimizer) if scheduler is not None else None
+
+
+def load_rows(checked: CheckedSpec, split: Split) -> Rows:
+    """Return a split in memory as the model is given it: decoded and transformed once.
+
+    Raises:
+        DataError: the data is absent, incomplete or unreadable.
+    """
+    rows = checked.spec.data.load(split)
+    return Rows(_transform(checked, rows.inputs), rows.targets)
+
+
+def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:
+    """Return what a person gives to predict, as the model is given it.
+
+    Raises:
+        DataError: an input is not a row or a file of this kind.
+    """
+    read = checked.spec.data.read(inputs)
+    if not len(read.rows):
+        raise DataError("there are no rows in the input", "give at least one row")
+    return Inputs(read.names, _transform(checked, read.rows))
+
+
+def _transform(checked: CheckedSpec, inputs: torch.Tensor) -> torch.Tensor:
+    for transform in checked.spec.data.pipeline():
+        inputs = transform.build()(inputs)
+    return inputs

@@ -1,0 +1,35 @@
+"""The device a person asks for: auto, cpu, cuda, cuda:1."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from zoo.errors import DeviceError
+
+
+def find_device(name: str) -> torch.device:
+    """Return the torch device; "auto" is the first GPU where CUDA works, else the CPU.
+
+    Raises:
+        DeviceError: the name is none of the four forms, or there is no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", name)
+    if match is None:
+        raise DeviceError(f"no such device: {name}", "write auto, cpu, cuda or cuda:1")
+    if not torch.cuda.is_available():
+        raise DeviceError(f"{name}: torch finds no CUDA here", "use --device cpu; `zoo doctor` says what is missing")
+    index, count = int(match.group(1) or 0), torch.cuda.device_count()
+    if index >= count:
+        raise DeviceError(f"{name}: there are {count} GPUs here", f"write cuda:0 to cuda:{count - 1}")
+    return torch.device("cuda", index)
+
+
+def describe(device: torch.device) -> str:
+    """Return the device with its name: "cuda:0 (NVIDIA H100)"."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -1,0 +1,49 @@
+"""Prediction: a trained model's answers in a person's terms, numbers or class names with probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from zoo.build import read_inputs
+from zoo.run import Run
+from zoo.training.evaluation import predict
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one input."""
+
+    input: str
+    """The words the input was given in: a row, or a path."""
+    values: tuple[float, ...] = ()
+    """What the model gives, where the targets are numbers."""
+    probabilities: dict[str, float] | None = None
+    """Probability of each class, the likeliest first, where the targets are classes."""
+
+    def record(self) -> dict[str, object]:
+        """Return the answer as JSON values."""
+        if self.probabilities is None:
+            return {"input": self.input, "prediction": list(self.values)}
+        likeliest = next(iter(self.probabilities))
+        return {"input": self.input, "class": likeliest, "probabilities": self.probabilities}
+
+
+def predict_inputs(run: Run, inputs: tuple[str, ...]) -> list[Prediction]:
+    """Return the answer of a run's model to each row or file.
+
+    Raises:
+        DataError: an input is not a row or a file that the model takes.
+        RunError: the run has no weights.
+    """
+    checked = run.checked
+    read = read_inputs(checked, inputs)
+    output = predict(run.load_model(), read.rows)
+    if checked.example.target.dtype != "int64":
+        return [Prediction(name, tuple(row.flatten().tolist())) for name, row in zip(read.names, output, strict=True)]
+    predictions = []
+    for name, row in zip(read.names, torch.softmax(output.double(), 1), strict=True):
+        order = row.argsort(descending=True, stable=True).tolist()
+        predictions.append(Prediction(name, (), {checked.example.classes[i]: float(row[i]) for i in order}))
+    return predictions

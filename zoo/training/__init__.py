@@ -1,0 +1,1 @@
+"""Training: the loop, its measurements, its checkpoints and its interruption."""

@@ -1,0 +1,75 @@
+"""Evaluation: the loss and the metrics of a model over a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from zoo.data import Rows
+from zoo.metrics import Metric
+
+EVALUATION_ROWS = 1000  # rows a batch; only memory depends on it
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put the model into evaluation mode without gradients; its modes come back at the end."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def evaluate(model: nn.Module, loss: nn.Module, metrics: Sequence[Metric], rows: Rows) -> dict[str, float]:
+    """Return the mean of the loss and of each metric over all rows.
+
+    Rows must be on the model's device. A batch's loss counts by its rows; one with reduction "sum" is a sum per row.
+    """
+    summed = getattr(loss, "reduction", "mean") == "sum"
+    total = torch.zeros(1 + len(metrics), dtype=torch.float64, device=rows.inputs.device)
+    with evaluating(model):
+        for start in range(0, len(rows), EVALUATION_ROWS):
+            inputs = rows.inputs[start : start + EVALUATION_ROWS]
+            targets = rows.targets[start : start + EVALUATION_ROWS]
+            output = model(inputs)
+            total[0] += loss(output, targets).double() * (1 if summed else len(inputs))
+            for index, metric in enumerate(metrics, 1):
+                total[index] += metric.values(output, targets).sum()
+    means = (total / len(rows)).tolist()
+    return dict(zip(["loss", *(metric.name for metric in metrics)], means, strict=True))
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A learned parameter beside the one that made the targets."""
+
+    name: str
+    true: float
+    learned: float
+
+
+def recovered(model: nn.Module, truth: Mapping[str, Sequence[float]]) -> list[Recovered]:
+    """Return the learned parameters beside the true ones.
+
+    Empty where the truth is not known, or where the model's tensors are other than those of one linear layer.
+    """
+    found = [(name.rpartition(".")[2], tensor.flatten().tolist()) for name, tensor in model.state_dict().items()]
+    if not found or any(len(values) != len(truth.get(name, ())) for name, values in found):
+        return []
+    pairs = ((name, i, true, values[i]) for name, values in found for i, true in enumerate(truth[name]))
+    return [Recovered(f"{name}[{i}]", true, learned) for name, i, true, learned in pairs]
+
+
+def predict(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """Return the model's output for each row of `inputs`, on the CPU."""
+    with evaluating(model):
+        parts = [model(inputs[start : start + EVALUATION_ROWS]) for start in range(0, len(inputs), EVALUATION_ROWS)]
+    return torch.cat(parts).cpu()
