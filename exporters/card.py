@@ -1,0 +1,71 @@
+"""The model card: README.md of a bundle, for whoever receives it without zoo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from exporters.certificate import FormatProof
+from exporters.subject import Subject
+
+
+def render(subject: Subject, proofs: Sequence[FormatProof]) -> str:
+    """Return the card as Markdown: what it is, what goes in and comes out, how to run it, what was proven."""
+    spec = subject.checked.spec
+    sections = [
+        f"# {spec.name}\n\n{spec.summary}\n\n{_origin(subject)}",
+        f"## Input and output\n\n{_interface(subject)}",
+        f"## Run it\n\n{_snippets(subject, proofs)}",
+        f"## Proof\n\n{_proof(proofs)}",
+        f"## Spec\n\n```json\n{json.dumps(spec.document(), indent=2, ensure_ascii=False)}\n```",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _origin(subject: Subject) -> str:
+    if subject.origin == "untrained":
+        return "**Not trained**: the weights are fresh from the seed."
+    data = type(subject.checked.spec.data).__name__
+    numbers = [
+        f"| {key.replace('_', ' ')} | {value:.6g} |" for key, value in subject.metrics.items() if key != "seconds"
+    ]
+    return f"Trained on {data}; after the last epoch:\n\n| | |\n|---|---|\n" + "\n".join(numbers)
+
+
+def _interface(subject: Subject) -> str:
+    checked = subject.checked
+    lines = [
+        f"* `{subject.input_name}`: {checked.input}, float32; N is any batch size.",
+        f"* `{subject.output_name}`: {checked.output}, float32.",
+    ]
+    steps = [json.dumps(transform.document()) for transform in checked.spec.data.pipeline()]
+    if steps:
+        lines.append(f"* Before: {checked.example.input}, then " + ", then ".join(f"`{step}`" for step in steps) + ".")
+    if checked.example.classes:
+        names = ", ".join(f"{index}: {name}" for index, name in enumerate(checked.example.classes))
+        lines.append(f"* The classes of the output's last axis: {names}.")
+    return "\n".join(lines)
+
+
+def _snippets(subject: Subject, proofs: Sequence[FormatProof]) -> str:
+    rows = list(subject.checked.input.row)
+    zeros = f"{subject.input_name} = numpy.zeros({[1, *rows]}, numpy.float32)"
+    code = {
+        "onnx": f"import numpy\nimport onnxruntime\n\n{zeros}\n"
+        'session = onnxruntime.InferenceSession("model.onnx")\n'
+        f'print(session.run(["{subject.output_name}"], {{"{subject.input_name}": {subject.input_name}}})[0])',
+        "torchscript": f"import numpy\nimport torch\n\n{zeros}\n"
+        'model = torch.jit.load("model.torchscript")\n'
+        f"print(model(torch.from_numpy({subject.input_name})))",
+    }
+    return "\n\n".join(f"```python\n{code[proof.format]}\n```" for proof in proofs)
+
+
+def _proof(proofs: Sequence[FormatProof]) -> str:
+    lines = ["| file | run by | largest error from float64 | allowed |", "|---|---|---|---|"]
+    for proof in proofs:
+        for execution in proof.executions:
+            for found in execution.comparisons:
+                how = f"{execution.runtime} {execution.version}, {execution.mode}"
+                lines.append(f"| {proof.file} | {how} | {found.file_max:.3g} | {found.max_limit:.3g} |")
+    return "\n".join(lines) + "\n\nEvery number is in `certificate.json`; `test_data_set_0` holds rows to try."

@@ -1,0 +1,127 @@
+"""Certificate: what was checked on the exported files, with the numbers; it has its own JSON Schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema
+import torch
+
+from exporters.tolerance import Comparison, Verdict
+from zoo.strict import Strict
+
+FILE_NAME = "certificate.json"
+
+Format = Literal["onnx", "torchscript"]
+
+
+class FileRecord(Strict):
+    """A file of the bundle."""
+
+    name: str
+    """Path inside the bundle."""
+    sha256: str
+    """Hash of its bytes."""
+    bytes: int
+    """Its size."""
+
+
+class Execution(Strict):
+    """A file run on the golden batches, in a process that has nothing of zoo."""
+
+    runtime: str
+    """The program that ran it."""
+    version: str
+    """Its version."""
+    mode: str
+    """How: "optimised" or "unoptimised" for onnxruntime."""
+    bit_equal: bool
+    """The outputs are those of torch's float32, bit for bit."""
+    comparisons: tuple[Comparison, ...]
+    """The outputs held against the module in float64."""
+
+
+class FormatProof(Strict):
+    """One exported file and what was proven of it."""
+
+    format: Format
+    """Its format."""
+    file: str
+    """Its name in the bundle."""
+    opset: int | None = None
+    """Operator set of an ONNX file."""
+    rule: str
+    """What had to hold."""
+    executions: tuple[Execution, ...]
+    """Each way it was run."""
+    verdict: Verdict
+    """The worst of its executions."""
+    reason: str = ""
+    """Why the verdict is not "equal"."""
+
+
+class Certificate(Strict):
+    """What was checked on a bundle."""
+
+    certificate_version: Literal[1]
+    """Version of this format."""
+    name: str
+    """Name of the spec."""
+    spec_sha256: str
+    """Hash of the spec."""
+    origin: Literal["trained", "untrained"]
+    """Whether the weights come from a training or fresh from the seed."""
+    weights_sha256: str
+    """Hash over names, dtypes, shapes and bytes of the module's tensors, in their order."""
+    batches: tuple[int, ...]
+    """Rows of each golden batch."""
+    created: str
+    """When, in UTC."""
+    versions: dict[str, str]
+    """What it was made with."""
+    proofs: tuple[FormatProof, ...]
+    """One for each exported file."""
+    files: tuple[FileRecord, ...]
+    """Every other file of the bundle."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of certificate.json."""
+    schema = Certificate.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def write(certificate: Certificate, folder: Path) -> None:
+    """Write certificate.json after holding it against its schema."""
+    document = certificate.document()
+    jsonschema.validate(document, json_schema())
+    (folder / FILE_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Certificate:
+    """Return the certificate of a bundle."""
+    return Certificate.model_validate_json((folder / FILE_NAME).read_bytes())
+
+
+def records(folder: Path) -> tuple[FileRecord, ...]:
+    """Return every file below `folder` but the certificate, sorted by name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FILE_NAME)
+    return tuple(_record(path, folder) for path in files)
+
+
+def _record(path: Path, folder: Path) -> FileRecord:
+    content = path.read_bytes()
+    name = path.relative_to(folder).as_posix()
+    return FileRecord(name=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+
+
+def weights_sha256(state: dict[str, torch.Tensor]) -> str:
+    """Return the hash over names, dtypes, shapes and bytes of the tensors, in their order."""
+    digest = hashlib.sha256()
+    for name, tensor in state.items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

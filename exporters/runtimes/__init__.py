@@ -1,0 +1,82 @@
+"""Runtimes: programs that execute an exported file, each in a fresh process that has nothing of zoo.
+
+A runtime is one file beside this one with three functions and no import of zoo: `load(path, options)`,
+`run(loaded, inputs)` and `version()`. The file `_process.py` is started with `python -I`, loads the runtime's file by
+its path, and answers through .npz files.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from exporters.golden import Array
+from zoo.errors import ProofFailed
+
+TIMEOUT = 600.0  # seconds for all batches of one model
+
+ONNXRUNTIME = Path(__file__).with_name("onnxruntime.py")
+TORCHSCRIPT = Path(__file__).with_name("torchscript.py")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a runtime gave: for each batch, its outputs in the file's order."""
+
+    outputs: tuple[tuple[Array, ...], ...]
+    version: str
+
+
+def ask(
+    runtime: Path, model: Path, batches: Sequence[Mapping[str, Array]], options: Mapping[str, str | int]
+) -> Answers:
+    """Return what a runtime makes of an exported file, in a process of its own.
+
+    Args:
+        runtime: the runtime's file.
+        model: the exported file.
+        batches: for each run of the model, the array of each named input.
+        options: passed to the runtime's `load`.
+
+    Raises:
+        ProofFailed: the process failed, or gave no answer in time.
+    """
+    name = runtime.stem
+    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+        questions, answers = Path(folder, "questions.npz"), Path(folder, "answers.npz")
+        np.savez(
+            questions,
+            allow_pickle=False,
+            **{f"{index}:{key}": array for index, batch in enumerate(batches) for key, array in batch.items()},
+        )
+        driver = Path(__file__).with_name("_process.py")
+        places = [str(path) for path in (driver, runtime, model.absolute(), questions, answers)]
+        command = [sys.executable, "-I", *places, json.dumps(dict(options))]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=folder)
+        except subprocess.TimeoutExpired as error:
+            raise ProofFailed(f"{name} gave no answer in {TIMEOUT:g} s for {model.name}", _REMEDY) from error
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise ProofFailed(f"{name} cannot run {model.name}: {reason}", _REMEDY)
+        with np.load(answers, allow_pickle=False) as found:
+            outputs = tuple(
+                tuple(found[key] for key in sorted(found, key=_order) if _order(key)[0] == index)
+                for index in range(len(batches))
+            )
+            return Answers(outputs, str(found["version"]))
+
+
+_REMEDY = "nothing was published; `zoo doctor` shows the installed versions"
+
+
+def _order(key: str) -> tuple[int, int]:
+    batch, _, position = key.partition(":")
+    return (int(batch), int(position)) if position else (-1, 0)

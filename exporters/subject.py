@@ -1,0 +1,97 @@
+"""Subject: what is exported — a module in evaluation mode with its spec, its names and its held-out rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from zoo import catalog
+from zoo.build import build_model, load_rows
+from zoo.check import CheckedSpec, check_file
+from zoo.errors import DataError, UsageError
+from zoo.run import find_run
+from zoo.training.loop import Row
+
+TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module to export, on the CPU."""
+
+    module: nn.Module
+    checked: CheckedSpec
+    rows: torch.Tensor
+    """Held-out rows as the model is given them."""
+    origin: Literal["trained", "untrained"]
+    """"untrained": fresh weights from the seed."""
+    folder: Path
+    """Where the bundle goes unless a person says otherwise."""
+    metrics: Row
+    """The last measurements; empty where the weights are fresh."""
+
+    @property
+    def input_name(self) -> str:
+        """Return what the input is called in the file."""
+        return self.checked.example.input_name
+
+    @property
+    def output_name(self) -> str:
+        """Return what the output is called in the file."""
+        return self.checked.spec.loss.output_name
+
+    @property
+    def example(self) -> torch.Tensor:
+        """Return the rows that the exporters trace with."""
+        return self.rows[torch.arange(TRACED_ROWS) % len(self.rows)].contiguous()
+
+    def metadata(self) -> dict[str, str]:
+        """Return what the file says of itself: spec, classes, and what must happen to an input before."""
+        spec = self.checked.spec
+        transforms = [transform.document() for transform in spec.data.pipeline()]
+        return {
+            "zoo.name": spec.name,
+            "zoo.spec_sha256": spec.sha256(),
+            "zoo.origin": self.origin,
+            "zoo.classes": json.dumps(self.checked.example.classes, ensure_ascii=False),
+            "zoo.preprocessing": json.dumps(transforms),
+        }
+
+
+def find_subject(reference: str | None, overrides: Sequence[str], untrained: bool) -> Subject:
+    """Return what a person asks to export: a run's module, or a spec's with fresh weights.
+
+    Raises:
+        UsageError: there is no such run or spec, or a spec is named where a run is meant.
+        RunError: the run has no weights.
+        DataError: there are no held-out rows.
+    """
+    if untrained:
+        if reference is None:
+            raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
+        checked = check_file(reference, overrides)
+        folder = Path("export") / checked.spec.name
+        return Subject(build_model(checked).eval(), checked, _held_out(checked), "untrained", folder, {})
+    try:
+        run = find_run(reference, overrides)
+    except UsageError as error:
+        if reference is not None and (Path(reference).is_file() or catalog.path_of(reference) is not None):
+            remedy = f"train it first: zoo train {reference}; or export fresh weights with --untrained"
+            raise UsageError(f"{reference} is a spec, and no run of it is here", remedy) from error
+        raise
+    return Subject(
+        run.load_model(), run.checked, _held_out(run.checked), "trained", run.path / "export", run.rows()[-1]
+    )
+
+
+def _held_out(checked: CheckedSpec) -> torch.Tensor:
+    try:
+        return load_rows(checked, "test").inputs
+    except DataError as error:
+        raise DataError(f"no held-out rows to prove the export with: {error.message}", error.remedy) from error
