@@ -1,0 +1,283 @@
+"""The command line: a command parses, calls one function, prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from zoo import __version__
+from zoo.errors import Interrupted, Problem, SpecError, UsageError, ZooError
+
+if TYPE_CHECKING:
+    from exporters.certificate import Certificate, Format
+    from zoo.run import Run
+
+_set = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change an option of the spec.")
+_set_data = click.option(
+    "--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change an option below data, such as data.root."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the record for machines.")
+_device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="zoo")
+def zoo() -> None:
+    """Models from one JSON file: check, train, and export with proof.
+
+    SPEC is a .json file, or the name of a spec that `zoo list` shows. RUN is a directory, or a spec's name for its
+    newest run; without RUN, the newest run of all.
+    """
+
+
+@zoo.command("list")
+@_json
+def list_specs(as_json: bool) -> None:
+    """List the specs that come with zoo."""
+    from zoo import catalog, console
+    from zoo.check import check_file
+
+    specs = [check_file(name).spec for name in catalog.names()]
+    if as_json:
+        console.print_json([{"name": spec.name, "summary": spec.summary} for spec in specs])
+    else:
+        console.print_table("", ("name", "summary"), [(spec.name, spec.summary) for spec in specs])
+
+
+@zoo.command()
+@click.argument("spec")
+@_set
+@_json
+def show(spec: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show a spec: its layers with their shapes, and how it is trained."""
+    from zoo import console
+    from zoo.build import parameter_counts
+    from zoo.check import check_file
+
+    checked = check_file(spec, overrides)
+    console.print_spec(checked, parameter_counts(checked), as_json)
+
+
+@zoo.command()
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@_set
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(specs: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None:
+    """Check specs without reading data: every problem with its place and a remedy."""
+    from zoo import console
+    from zoo.check import check_file
+
+    problems: list[Problem] = []
+    for spec in specs:
+        try:
+            check_file(spec, overrides)
+        except SpecError as error:
+            problems += error.problems
+        else:
+            print(f"{spec}: ok", file=sys.stderr)
+    if form == "json":
+        console.print_json([problem.record() for problem in problems])
+    elif problems:
+        print("\n".join(map(str, problems)))
+    if problems:
+        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+        sys.exit(2)
+
+
+@zoo.command()
+def schema() -> None:
+    """Print the JSON Schema of specs, for editors."""
+    from zoo import console
+    from zoo.spec import json_schema
+
+    console.print_json(json_schema())
+
+
+@zoo.command()
+@click.argument("spec", required=False)
+@click.option("--resume", metavar="RUN", help="Go on with a training that was stopped.")
+@_set
+@_device
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Short for --set train.seed=N.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the run; by default runs/NAME.")
+@click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
+@_json
+def train(
+    spec: str | None,
+    resume: str | None,
+    overrides: tuple[str, ...],
+    device: str,
+    seed: int | None,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Train a spec into a run directory."""
+    if (spec is None) == (resume is None):
+        raise UsageError("zoo train takes a SPEC, or --resume RUN", "write for example: zoo train specs/linear3.json")
+    if resume is not None:
+        if seed is not None or out is not None or overwrite:
+            raise UsageError("--seed, --out and --overwrite do not go with --resume", "a resumed run keeps its own")
+        from zoo.progress import TrainingProgress
+        from zoo.run import find_run, resume_run
+
+        run = find_run(resume, overrides)
+        with TrainingProgress(run.checked.spec.train.epochs, len(run.rows())) as progress:
+            _print_run(resume_run(run, device, progress), as_json)
+        return
+    assert spec is not None
+    from zoo.check import check_file
+
+    seeds = () if seed is None else (f"train.seed={seed}",)
+    checked = check_file(spec, (*overrides, *seeds))  # before torch is imported: a wrong spec is told at once
+
+    from zoo.progress import TrainingProgress
+    from zoo.run import Destination, train_run
+
+    with TrainingProgress(checked.spec.train.epochs) as progress:
+        run = train_run(checked, device, Destination(out, overwrite), progress)
+    _print_run(run, as_json)
+
+
+def _print_run(run: Run, as_json: bool) -> None:
+    from zoo import console
+    from zoo.run import recovered_parameters
+
+    console.print_run(run, recovered_parameters(run), as_json)
+
+
+@zoo.command()
+@click.argument("run", required=False)
+@_set_data
+@_device
+@_json
+def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
+    """Measure a run's model on the test split."""
+    from zoo import console
+    from zoo.run import evaluate_run, find_run, recovered_parameters
+
+    found = find_run(run, overrides)
+    metrics = evaluate_run(found, device)
+    if as_json:
+        console.print_json({"run": str(found.path), "metrics": metrics})
+    else:
+        console.print_metrics(metrics, recovered_parameters(found))
+
+
+@zoo.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, required=True, metavar="[RUN] INPUT...")
+@_json
+def predict(arguments: tuple[str, ...], as_json: bool) -> None:
+    """Predict from rows ("1,2,3"), CSV files, image files, or standard input ("-")."""
+    unknown = [argument for argument in arguments if argument.startswith("--")]
+    if unknown:
+        raise UsageError(f"zoo predict has no option {unknown[0]}", "write --json, or ./ before a file's name")
+    from zoo import console
+    from zoo.prediction import predict_inputs
+    from zoo.run import split_run
+
+    run, inputs = split_run(arguments)
+    console.print_predictions(predict_inputs(run, inputs), as_json)
+
+
+@zoo.command()
+@click.argument("run", required=False)
+@click.option("--onnx", is_flag=True, help="Write model.onnx (the default).")
+@click.option("--torchscript", is_flag=True, help="Write model.torchscript.")
+@click.option("--untrained", is_flag=True, help="Export a SPEC with fresh weights.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the bundle; by default RUN/export.")
+@click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
+@_set_data
+@_json
+def export(
+    run: str | None,
+    onnx: bool,
+    torchscript: bool,
+    untrained: bool,
+    out: Path | None,
+    overwrite: bool,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Export a run, prove the files equal to the model, and only then publish them."""
+    from exporters.bundle import Destination, publish
+    from exporters.subject import find_subject
+
+    asked: dict[Format, bool] = {"onnx": onnx, "torchscript": torchscript}
+    formats: list[Format] = [name for name, wanted in asked.items() if wanted] or ["onnx"]
+    subject = find_subject(run, overrides, untrained)
+    destination = Destination(out if out is not None else subject.folder, overwrite)
+    print(f"exporting {subject.checked.spec.name} as {' and '.join(formats)} …", file=sys.stderr)
+    _print_certificate(publish(subject, formats, destination), destination.folder, as_json)
+
+
+def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
+    from zoo import console
+
+    if as_json:
+        console.print_json({"bundle": str(folder), "certificate": made.document()})
+        return
+    rows = [
+        (
+            proof.file,
+            f"{execution.runtime} {execution.version}, {execution.mode}",
+            str(found.rows),
+            f"{found.torch_max:.2e}",
+            f"{found.file_max:.2e}",
+            f"{found.max_limit:.2e}",
+            "equal bit for bit" if execution.bit_equal else found.verdict,
+        )
+        for proof in made.proofs
+        for execution in proof.executions
+        for found in execution.comparisons
+    ]
+    header = ("file", "run by", "rows", "torch's error", "its error", "allowed", "verdict")
+    console.print_table("largest error from the float64 model", header, rows)
+    written = [(str(folder / record.name), f"{record.bytes:,}") for record in made.files]
+    console.print_table("written", ("file", "bytes"), [*written, (str(folder / "certificate.json"), "")])
+
+
+@zoo.command()
+@_json
+def doctor(as_json: bool) -> None:
+    """Look at this machine: Python, torch, CUDA, onnxruntime; a remedy for what is missing."""
+    from zoo import console
+    from zoo.doctor import examine
+
+    findings = examine()
+    if as_json:
+        console.print_json([vars(finding) for finding in findings])
+    else:
+        rows = [(finding.subject, finding.state, finding.detail, finding.remedy) for finding in findings]
+        console.print_table("", ("what", "state", "found", "remedy"), rows)
+    if any(finding.state == "missing" for finding in findings):
+        sys.exit(1)
+
+
+def main() -> NoReturn:
+    """Run a command and leave with its exit status: 0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted."""
+    try:
+        zoo.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        sys.exit(128 + error.signal_number)
+    except ZooError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of the pipe has what it wanted
+        sys.exit(0)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
