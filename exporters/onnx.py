@@ -15,7 +15,7 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from exporters.subject import Subject
-from zoo.errors import ExportError, ProofFailed
+from zoo.errors import ExportError, ProofFailed, reason
 from zoo.shapes import Shape
 
 OPSET = 20
@@ -59,9 +59,8 @@ def _program(subject: Subject) -> torch.onnx.ONNXProgram:
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error).strip().splitlines()[0]
         remedy = "export with --torchscript, or replace the layer it names"
-        raise ExportError(f"torch cannot export this model to ONNX: {reason}", remedy) from error
+        raise ExportError(f"torch cannot export this model to ONNX: {reason(error)}", remedy) from error
     if program is None:
         raise ExportError("torch's exporter gave nothing", "`zoo doctor` shows the installed versions")
     return program
@@ -107,7 +106,7 @@ def verify_static(subject: Subject, path: Path) -> int:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise _failed(f"the file is not valid ONNX: {str(error).splitlines()[0]}") from error
+        raise _failed(f"the file is not valid ONNX: {reason(error)}") from error
     opsets = {(opset.domain, opset.version) for opset in model.opset_import}
     if opsets != {("", OPSET)}:
         raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {OPSET} alone")
@@ -129,5 +128,5 @@ def _axes(value: onnx.ValueInfoProto) -> list[str | int]:
     return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
 
 
-def _failed(reason: str) -> ProofFailed:
-    return ProofFailed(f"ONNX: {reason}", "nothing was published; please report the spec")
+def _failed(message: str) -> ProofFailed:
+    return ProofFailed(f"ONNX: {message}", "nothing was published; please report the spec")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from zoo import catalog
-from zoo.build import build_model, load_rows
+from zoo.build import fresh_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.errors import DataError, UsageError
 from zoo.run import find_run
@@ -77,7 +77,7 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
             raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
         checked = check_file(reference, overrides)
         folder = Path("export") / checked.spec.name
-        return Subject(build_model(checked).eval(), checked, _held_out(checked), "untrained", folder, {})
+        return Subject(fresh_model(checked), checked, _held_out(checked), "untrained", folder, {})
     try:
         run = find_run(reference, overrides)
     except UsageError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from exporters.subject import Subject
-from zoo.errors import ExportError
+from zoo.errors import ExportError, reason
 
 _MACHINE = (".debug_pkl", "traced_inputs")  # records with source paths and with the traced rows
 
@@ -29,8 +29,7 @@ def export(subject: Subject, path: Path) -> None:
             traced = torch.jit.trace(subject.module, (subject.example,))  # type: ignore[no-untyped-call]  # torch
             torch.jit.save(traced, buffer, {"zoo.json": _metadata(subject)})
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ExportError(f"torch cannot trace this model: {reason}", "export with --onnx") from error
+        raise ExportError(f"torch cannot trace this model: {reason(error)}", "export with --onnx") from error
     _copy_without_machine(buffer, path)
 
 

@@ -13,14 +13,16 @@ from zoo.data import Inputs, Rows, Split
 from zoo.errors import DataError
 
 
-def build_model(checked: CheckedSpec, seed: int | None = None) -> nn.Sequential:
-    """Return the plain torch module, with weights drawn from the seed (the spec's own by default).
+def build_model(checked: CheckedSpec) -> nn.Sequential:
+    """Return the plain torch module; its weights are drawn from torch's global generator, as torch does."""
+    return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
 
-    The global generator of torch is left as it was.
-    """
+
+def fresh_model(checked: CheckedSpec) -> nn.Sequential:
+    """Return the module in evaluation mode as a training begins with it; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(checked.spec.train.seed if seed is None else seed)
-        return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
+        torch.manual_seed(checked.spec.train.seed)
+        return build_model(checked).eval()
 
 
 def parameter_counts(checked: CheckedSpec) -> dict[str, int]:

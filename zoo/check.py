@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from zoo.data import Example
 from zoo.errors import Path, Problem, ShapeError, SpecError
 from zoo.layers import Layer
 from zoo.layers.layer import kind
+from zoo.losses import Loss
+from zoo.metrics import Metric
 from zoo.shapes import Shape
 from zoo.source import Source, read_source
 from zoo.spec import Spec, parse
@@ -152,23 +153,17 @@ def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
     return check(read_source(reference, overrides))
 
 
-def _attempt(source: Source, path: Path, problems: list[Problem], rule: Callable[[], Shape | None]) -> Shape | None:
-    """Return what a rule gives; where it refuses, add a problem at the option it names."""
-    try:
-        return rule()
-    except ShapeError as error:
-        where = (*path, error.option or "type")
-        problems.append(source.problem(where, error.message, error.remedy))
-        return None
-
-
 def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:
-    shape = example.input
+    """Return the shape that the model is given; None where a transform refuses its input."""
+    shape, giver = example.input, "the data"
     for index, transform in enumerate(spec.data.pipeline()):
-        given = _attempt(source, ("data", "transforms", index), problems, partial(transform.output_shape, shape))
-        if given is None:
+        try:
+            shape = transform.output_shape(shape)
+        except ShapeError as error:
+            path: Path = ("data", "transforms", index, error.option or "type")
+            problems.append(source.problem(path, f"{error.message}, but {giver} gives {shape}", error.remedy))
             return None
-        shape = given
+        giver = f"{type(transform).__name__} before it"
     return shape
 
 
@@ -177,17 +172,22 @@ def _placed(
 ) -> tuple[PlacedLayer, ...]:
     """Return the layers with their shapes, up to the first that refuses its input."""
     placed: list[PlacedLayer] = []
+    giver = "the data"
     for index, declared in enumerate(layers):
+        path: Path = ("model", "layers", index)
         try:
             layer = declared.with_sizes(example.sizes)
+        except ShapeError as error:
+            problems.append(source.problem((*path, error.option), error.message, error.remedy))
+            break
+        try:
             output = layer.output_shape(shape)
         except ShapeError as error:
-            above = f"{kind(layers[index - 1])} above gives {shape}" if index else f"the data gives {shape}"
-            path: Path = ("model", "layers", index, error.option or "type")
-            problems.append(source.problem(path, f"{error.message}; {above}", error.remedy))
+            message = f"{error.message}, but {giver} gives {shape}"
+            problems.append(source.problem((*path, error.option or "type"), message, error.remedy))
             break
         placed.append(PlacedLayer(layer.id or str(index), layer, shape, output))
-        shape = output
+        shape, giver = output, f"{kind(layer)} above"
     return tuple(placed)
 
 
@@ -209,9 +209,18 @@ def _name_problems(source: Source, layers: tuple[Layer, ...]) -> list[Problem]:
 def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
     """Hold the model's output against the loss, the metrics and the classes."""
     source, spec, target = checked.source, checked.spec, checked.example.target
-    judges = [(("loss",), spec.loss), *((("metrics", i), metric) for i, metric in enumerate(spec.metrics))]
+    judges: list[tuple[Path, Loss | Metric]] = [(("loss",), spec.loss)]
+    judges += [(("metrics", index), metric) for index, metric in enumerate(spec.metrics)]
     for path, judge in judges:
-        _attempt(source, path, problems, partial(judge.require, checked.output, target))
+        try:
+            judge.require(checked.output, target)
+        except ShapeError as error:
+            problems.append(source.problem((*path, "type"), error.message, error.remedy))
+    names = [metric.name for metric in spec.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
+            problems.append(source.problem(("metrics", index, "type"), message, "keep one of them"))
     classes = len(checked.example.classes)
     given = checked.output.dims[1] if checked.output.rank > 1 else 0
     if classes and target.dtype == "int64" and given != classes and not problems:

@@ -27,16 +27,19 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     from rich.console import Console
     from rich.table import Table
 
-    terminal = sys.stdout.isatty()
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.show_header = any(header)
     for index, name in enumerate(header):
         number = bool(rows) and all(_is_number(row[index]) for row in rows)
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(width=None if terminal else PIPED_WIDTH, markup=False, highlight=False, emoji=False)
-    console.print(table)
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    console = Console(width=width, markup=False, highlight=False, emoji=False)
+    with console.capture() as drawn:
+        console.print(table)
+    lines = [line.rstrip() for line in drawn.get().splitlines() if line.strip()]
+    print("\n".join([*([title] if title else []), *lines, ""]))
 
 
 def _is_number(text: str) -> bool:

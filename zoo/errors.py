@@ -79,6 +79,12 @@ class Problem:
         }
 
 
+def reason(error: Exception) -> str:
+    """Return what an error of another library says, on one line and cut short."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
 class ZooError(Exception):
     """The root: what was got, and what to do instead."""
 

@@ -21,12 +21,12 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from zoo.build import build_model, load_rows
+from zoo.build import fresh_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
 from zoo.device import find_device
 from zoo.environment import describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError, UsageError
+from zoo.errors import DataError, Diverged, Interrupted, RunError, UsageError, reason
 from zoo.files import replacing, write_text, writing
 from zoo.nearest import suggestion
 from zoo.report import render
@@ -95,7 +95,7 @@ class Run:
         try:
             found: dict[str, str | int] = json.loads(self.environment_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.environment_file} cannot be read: {error}", "train again") from error
+            raise RunError(f"{self.environment_file} cannot be read: {reason(error)}", "train again") from error
         return found
 
     def rows(self) -> list[Row]:
@@ -108,7 +108,7 @@ class Run:
             text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.is_file() else ""
             return [json.loads(line) for line in text.splitlines()]
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.metrics_file} cannot be read: {error}", "train again") from error
+            raise RunError(f"{self.metrics_file} cannot be read: {reason(error)}", "train again") from error
 
     def load_model(self) -> nn.Sequential:
         """Return the trained module in evaluation mode, on the CPU.
@@ -116,15 +116,17 @@ class Run:
         Raises:
             RunError: the weights are absent, damaged, or of another architecture.
         """
-        model = build_model(self.checked)
+        model = fresh_model(self.checked)
         if not self.weights_file.is_file():
             remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
             raise RunError(f"{self.path} has no weights: its training did not end", remedy)
         try:
             model.load_state_dict(load_file(self.weights_file))
         except (OSError, SafetensorError, RuntimeError) as error:
-            raise RunError(f"{self.weights_file} is damaged or of another spec: {error}", "train again") from error
-        return model.eval()
+            raise RunError(
+                f"{self.weights_file} is damaged or of another spec: {reason(error)}", "train again"
+            ) from error
+        return model
 
 
 def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:

@@ -19,6 +19,7 @@ from zoo.nearest import suggestion
 from zoo.positions import Positions, positions
 
 MAX_BYTES = 2**20  # a hundred times the largest spec a person writes
+LONGEST_INTEGER = 40  # digits; 64 bits need 19
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
 
 def _parse(origin: str, text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite)
+        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole)
     except json.JSONDecodeError as error:
         place = _place(origin, text, error.pos, error.pos + 1)
         raise SpecError((Problem(place, (), f"not JSON: {error.msg}", _json_remedy(text, error.pos)),)) from error
@@ -150,9 +151,15 @@ def _finite(token: str) -> float:
     return number
 
 
+def _whole(token: str) -> int:
+    if len(token) > LONGEST_INTEGER:
+        raise ValueError(f"{token[:LONGEST_INTEGER]}… is too large for a number")
+    return int(token)
+
+
 def _place_of_number(origin: str, text: str, reason: str) -> Place:
     """Return the place of the token that `reason` begins with; the top of the text when there is none."""
-    token = reason.partition(" ")[0]
+    token = reason.partition(" ")[0].rstrip("…")
     start = text.find(token)
     return _place(origin, text, max(0, start), max(0, start) + len(token)) if start >= 0 else _place(origin, text, 0, 1)
 
@@ -201,7 +208,7 @@ def override(source: Source, overrides: Sequence[str]) -> Source:
 
 def _override_value(written: str) -> object:
     try:
-        value: object = json.loads(written, parse_constant=_refuse_number, parse_float=_finite)
+        value: object = json.loads(written, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole)
     except (ValueError, RecursionError):
         return written
     return value

@@ -23,7 +23,8 @@ class Transform(Strict):
         """Return the shape that comes out when `shape` goes in.
 
         Raises:
-            ShapeError: torchvision would refuse this input.
+            ShapeError: torchvision would refuse this input. The message says what the transform needs; the check adds
+                what it is given, and by whom.
         """
 
     @abstractmethod
@@ -76,13 +77,13 @@ class Normalize(Transform):
         """
         if shape.dtype != "float32":
             raise ShapeError(
-                f"Normalize needs float32 numbers, but it is given {shape.dtype}",
+                "Normalize needs float32 numbers",
                 'put {"type": "ToDtype", "dtype": "float32", "scale": true} before it',
             )
         for option, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (1, shape.row[0]):
-                remedy = f"write {shape.row[0]} numbers, one for each channel, or one for all"
-                raise ShapeError(f"Normalize has {len(numbers)} numbers for images of {shape}", remedy, option)
+                remedy = "write one number for all channels" + (f", or {shape.row[0]}" if shape.row[0] > 1 else "")
+                raise ShapeError(f"Normalize needs images of {len(numbers)} channels", remedy, option)
         return shape
 
     def build(self) -> nn.Module:

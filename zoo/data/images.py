@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo.errors import DataError
+from zoo.errors import DataError, reason
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ def read_image(path: str, channels: int, height: int, width: int) -> Tensor:
         with Image.open(path) as image:
             pixels = np.array(image.convert("L" if channels == 1 else "RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read {path} as an image: {error}", "give a whole PNG or JPEG file") from error
+        raise DataError(f"cannot read {path} as an image: {reason(error)}", "give a whole PNG or JPEG file") from error
     if pixels.shape[:2] != (height, width):
         got = f"{pixels.shape[1]}×{pixels.shape[0]}"
         raise DataError(f"{path} is {got} pixels, but the model takes {width}×{height}", "crop or resize it first")

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from zoo.data.data import Data, Example, Inputs, Rows, Split
 from zoo.data.images import read_images
-from zoo.errors import DataError
+from zoo.errors import DataError, reason
 from zoo.shapes import Shape
 from zoo.transforms import AnyTransform, Transform
 
@@ -99,7 +99,7 @@ class IdxImages(Data):
             self.dataset()(self.root, download=True)
         except (OSError, RuntimeError) as error:
             raise DataError(
-                f"cannot download {type(self).__name__} to {self.root}: {error}",
+                f"cannot download {type(self).__name__} to {self.root}: {reason(error)}",
                 f"check the network, or copy the files to {self.folder} yourself",
             ) from error
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from zoo.errors import DataError
+from zoo.errors import DataError, reason
 
 
 def read_rows(inputs: Sequence[str], width: int) -> list[tuple[str, list[float]]]:
@@ -32,7 +32,7 @@ def _rows(text: str, width: int) -> Iterator[tuple[str, list[float]]]:
             with Path(text).open(newline="", encoding="utf-8-sig") as lines:
                 yield from _lines(text, lines, width)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"cannot read {text}: {error}", "give a CSV file of numbers") from error
+            raise DataError(f"cannot read {text}: {reason(error)}", "give a CSV file of numbers") from error
     else:
         yield _row(text, f"row {text!r}", text.split(","), width)
 

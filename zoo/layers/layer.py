@@ -29,7 +29,8 @@ class Layer(Strict):
         """Return the shape that comes out when `shape` goes in.
 
         Raises:
-            ShapeError: torch would refuse this input.
+            ShapeError: torch would refuse this input. The message says what the layer needs; the check adds what it is
+                given, and by whom.
         """
 
     @abstractmethod
@@ -78,7 +79,7 @@ def require_float(layer: Layer, shape: Shape) -> None:
     """Refuse integers where torch needs floats."""
     if shape.dtype != "float32":
         raise ShapeError(
-            f"{kind(layer)} needs float32 numbers, but the layer above gives {shape.dtype}",
+            f"{kind(layer)} needs float32 numbers",
             'convert them first: {"type": "ToDtype", "dtype": "float32", "scale": true} in data.transforms',
         )
 
@@ -91,11 +92,11 @@ def features(layer: Layer, shape: Shape) -> int:
     """
     require_float(layer, shape)
     if shape.rank < 2:
-        raise ShapeError(f"{kind(layer)} needs rows of numbers, but it is given {shape}", "keep an axis above it")
+        raise ShapeError(f"{kind(layer)} needs an axis after the batch", "keep one in the layer above")
     return shape.row[-1]
 
 
-def agreed(layer: Layer, option: str, written: int | None, given: int, unit: str, shape: Shape) -> int:
+def agreed(layer: Layer, option: str, written: int | None, given: int, unit: str) -> int:
     """Return `given`, the size that follows from the input, after comparing it with the size written in the spec.
 
     Raises:
@@ -103,7 +104,7 @@ def agreed(layer: Layer, option: str, written: int | None, given: int, unit: str
     """
     if written is not None and written != given:
         raise ShapeError(
-            f"{kind(layer)} expects {written} {unit}, but it is given {shape}",
+            f"{kind(layer)} expects {written} {unit}",
             f"remove {option} (it follows from the layer above), or write {given}",
             option,
         )

@@ -32,7 +32,7 @@ class Linear(Layer):
         Raises:
             ShapeError: the numbers are not floats, or `in_features` is not the size of the last axis.
         """
-        agreed(self, "in_features", self.in_features, features(self, shape), "features", shape)
+        agreed(self, "in_features", self.in_features, features(self, shape), "features")
         return shape.with_dims(*shape.dims[:-1], self.out_features)
 
     def build(self, shape: Shape) -> nn.Module:

@@ -42,10 +42,8 @@ class BatchNorm1d(Layer):
         """
         require_float(self, shape)
         if shape.rank not in (2, 3):
-            raise ShapeError(
-                f"BatchNorm1d needs (N, C) or (N, C, L), but it is given {shape}", "put a Flatten above it"
-            )
-        agreed(self, "num_features", self.num_features, shape.row[0], "features", shape)
+            raise ShapeError("BatchNorm1d needs (N, C) or (N, C, L)", "put a Flatten above it")
+        agreed(self, "num_features", self.num_features, shape.row[0], "features")
         return shape
 
     def smallest_training_batch(self, shape: Shape) -> int:
@@ -85,7 +83,7 @@ class LayerNorm(Layer):
         expected = self._axes(shape)
         if shape.row[-len(expected) :] != expected:
             raise ShapeError(
-                f"LayerNorm has normalized_shape {list(expected)}, but it is given {shape}",
+                f"LayerNorm needs rows that end in {list(expected)}",
                 f"write the last axes, such as [{shape.row[-1]}], or remove normalized_shape",
                 "normalized_shape",
             )

@@ -39,8 +39,8 @@ class Flatten(Layer):
         end = self._axis("end_dim", self.end_dim, shape)
         if start > end:
             raise ShapeError(
-                f"Flatten joins axes {self.start_dim} to {self.end_dim} of {shape}, which run backwards",
-                "write a start_dim at or before end_dim",
+                f"Flatten needs a start_dim ({self.start_dim}) at or before its end_dim ({self.end_dim})",
+                "exchange them",
                 "start_dim",
             )
         joined = prod(shape.row[start - 1 : end])
@@ -55,7 +55,6 @@ class Flatten(Layer):
     def _axis(self, option: str, written: int, shape: Shape) -> int:
         axis = written + shape.rank if written < 0 else written
         if not 1 <= axis < shape.rank:
-            what = "the batch axis" if axis == 0 else "no axis"
             remedy = f"write an axis from 1 to {shape.rank - 1}, or from -1 to -{shape.rank - 1}"
-            raise ShapeError(f"Flatten has {option} {written}, which is {what} of {shape}", remedy, option)
+            raise ShapeError(f"Flatten needs {option} {written} to be an axis after the batch", remedy, option)
         return axis

@@ -1,7 +1,7 @@
 """State: all that a training is at a step, and its checkpoint, which loads without running code.
 
-The sampler draws as `DataLoader(shuffle=True, generator=g)` does, so that the same seed gives the same batches: for
-each epoch one unused 64-bit number (the workers' seed), then the order.
+The sampler draws as `DataLoader(shuffle=True, generator=g)` does, the numbers that go unused included, so that the same
+seed gives the same batches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn, optim
 
 from zoo.build import build_model, build_optimizer
 from zoo.check import CheckedSpec
-from zoo.errors import RunError
+from zoo.errors import RunError, reason
 from zoo.files import replacing
 
 
@@ -45,8 +45,10 @@ class State:
     def draw_order(self, rows: int) -> torch.Tensor:
         """Return the epoch's order of the rows, (rows,), on the device."""
         self.sampler_before = self.sampler.get_state()
-        torch.empty((), dtype=torch.int64).random_(generator=self.sampler)
-        return torch.randperm(rows, generator=self.sampler).to(self.device)
+        torch.empty((), dtype=torch.int64).random_(generator=self.sampler)  # DataLoader's seed for its workers
+        order = torch.randperm(rows, generator=self.sampler)
+        torch.randperm(rows, generator=self.sampler)  # RandomSampler's order of the remainder, which is empty
+        return order.to(self.device)
 
     def begin_losses(self, steps: int) -> torch.Tensor:
         """Return the buffer for the epoch's losses; after a resume it holds those of the steps already done."""
@@ -60,7 +62,7 @@ class State:
 
 
 def begin(checked: CheckedSpec, device: torch.device) -> State:
-    """Return the state before the first step; torch's global generators are seeded with the spec's seed."""
+    """Return the state before the first step, as `torch.manual_seed(seed)` followed by building gives it."""
     seed = checked.spec.train.seed
     torch.manual_seed(seed)
     model = build_model(checked).to(device)
@@ -117,5 +119,5 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device) -> State:
         state.epoch, state.step, state.last_loss = int(record["epoch"]), int(record["step"]), record["last_loss"]
         state.losses = None if record["losses"] is None else record["losses"].to(device)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise RunError(f"the checkpoint {path} is damaged or of another spec: {error}", remedy) from error
+        raise RunError(f"the checkpoint {path} is damaged or of another spec: {reason(error)}", remedy) from error
     return state

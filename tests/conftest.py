@@ -1,0 +1,92 @@
+"""What the tests share: small specs, the command line in this process, and the real data where it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cli
+
+REPOSITORY = Path(__file__).parent.parent
+REAL_DATA = REPOSITORY.parent / "shared" / "data"
+
+Document = dict[str, Any]
+"""A spec as JSON values."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data; the test is skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"needs the real data at {REAL_DATA.relative_to(REPOSITORY.parent)} beside the checkout")
+    return REAL_DATA
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, made the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def zoo(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Run a command of zoo in this process."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["zoo", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        written = capfd.readouterr()
+        status = left.value.code
+        assert isinstance(status, int)
+        return Outcome(status, written.out, written.err)
+
+    return run
+
+
+def linear(**changes: object) -> Document:
+    """A spec that trains in a moment; `train__epochs=3` changes an option below."""
+    document: Document = {
+        "name": "line",
+        "data": {"type": "LinearFunction", "weights": [1.0, -2.0], "samples": 20, "low": -3, "high": 4},
+        "model": {"layers": [{"type": "Linear", "out_features": 1}]},
+        "loss": {"type": "MSELoss"},
+        "metrics": [{"type": "MeanAbsoluteError"}],
+        "optimizer": {"type": "SGD", "lr": 0.01},
+        "train": {"epochs": 2, "batch_size": 4},
+    }
+    for dotted, value in changes.items():
+        *owners, key = dotted.split("__")
+        here = document
+        for owner in owners:
+            here = here[owner]
+        here[key] = value
+    return document
+
+
+@pytest.fixture
+def write(here: Path) -> Callable[..., str]:
+    """Write a document, or a text as it stands, into the current folder; its name comes back."""
+
+    def written(document: Document | str, name: str = "spec.json") -> str:
+        text = document if isinstance(document, str) else json.dumps(document, indent=2)
+        (here / name).write_text(text, encoding="utf-8")
+        return name
+
+    return written

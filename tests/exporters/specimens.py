@@ -1,0 +1,214 @@
+"""What the tests of the exporters share: a small trained run, its bundle, and the same bundle made by other people.
+
+A plugin that each test file names, because a second conftest.py would hide the first from `from conftest import …`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPOSITORY, Document, linear
+from torch import nn
+
+from exporters import bundle
+from exporters.certificate import Certificate
+from exporters.golden import Array
+from exporters.runtimes import Answers
+from exporters.subject import Subject, find_subject
+from zoo.check import check_file
+from zoo.run import Destination, Run, train_run
+from zoo.training.loop import Row
+
+MakeSubject = Callable[..., Subject]
+"""fresh(layers, **changes of the spec) -> a subject with randomised weights."""
+
+PERCEPTRON: list[Document] = [
+    {"type": "Linear", "out_features": 16},
+    {"type": "GELU"},
+    {"type": "Dropout", "p": 0.1},
+    {"type": "LayerNorm"},
+    {"type": "Linear", "out_features": 16},
+    {"type": "BatchNorm1d"},
+    {"type": "ReLU"},
+    {"type": "Linear", "out_features": 1},
+]
+
+IMAGES: Document = {
+    "name": "digits",
+    "data": {
+        "type": "MNIST",
+        "transforms": [
+            {"type": "ToDtype", "dtype": "float32", "scale": True},
+            {"type": "Normalize", "mean": [0.5], "std": [0.25]},
+        ],
+    },
+    "model": {"layers": [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]},
+    "loss": {"type": "CrossEntropyLoss"},
+    "optimizer": {"type": "SGD", "lr": 0.01},
+    "train": {"epochs": 1, "batch_size": 10},
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A bundle with what it was made from and what publishing gave back."""
+
+    folder: Path
+    subject: Subject
+    certificate: Certificate
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A bundle made in another process, with the names that only the machine of that process has."""
+
+    folder: Path
+    names: tuple[str, ...]
+
+
+class _Nobody:
+    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Look away."""
+
+    def on_epoch(self, row: Row) -> None:
+        """Look away."""
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A perceptron of every kind of layer that a fault can hide in, trained until its weights matter."""
+    folder = tmp_path_factory.mktemp("trained")
+    document = linear(
+        name="perceptron",
+        summary="A small perceptron.",
+        data__weights=[1.3, -2.9, 3.7, 0.5],
+        data__samples=100,
+        data__noise=0.1,
+        model__layers=PERCEPTRON,
+        optimizer={"type": "Adam", "lr": 0.01},
+        train={"epochs": 20, "batch_size": 10},
+    )
+    spec = folder / "perceptron.json"
+    spec.write_text(json.dumps(document), encoding="utf-8")
+    return train_run(check_file(str(spec)), "cpu", Destination(folder / "run"), _Nobody())
+
+
+@pytest.fixture(scope="session")
+def subject(trained_run: Run) -> Subject:
+    """The trained perceptron; tests change copies of it only."""
+    return find_subject(str(trained_run.path), (), untrained=False)
+
+
+@pytest.fixture(scope="session")
+def published(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """The trained perceptron as an ONNX and a TorchScript file, proven; tests read it only."""
+    folder = tmp_path_factory.mktemp("published") / "export"
+    made = bundle.publish(subject, ["onnx", "torchscript"], bundle.Destination(folder))
+    return Published(folder, subject, made)
+
+
+@pytest.fixture(scope="session")
+def elsewhere(trained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Elsewhere, Elsewhere]:
+    """The trained perceptron, exported by two people in folders of their own, with two hash seeds."""
+    first, second = (
+        _export_as(user, seed, trained_run, tmp_path_factory.mktemp(user))
+        for user, seed in (("rosalind-f", "1"), ("ada-lovelace", "271828"))
+    )
+    return first, second
+
+
+def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
+    here = home / "some-project"
+    here.mkdir()
+    environment = os.environ | {"HOME": str(home), "USER": user, "LOGNAME": user, "PYTHONHASHSEED": seed}
+    command = [sys.executable, "-c", "import cli; cli.main()", "export", str(run.path), "--onnx", "--torchscript"]
+    subprocess.run([*command, "--out", "export"], cwd=here, env=environment, check=True, capture_output=True)
+    names = (user, "some-project", str(run.path), str(REPOSITORY), sys.prefix, "site-packages", tempfile.gettempdir())
+    host = platform.node()
+    # A short one, such as "vm", stands in the bytes of weights by chance.
+    return Elsewhere(here / "export", (*names, host) if len(host) > 5 else names)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> MakeSubject:
+    """Make subjects of a few layers on rows of four features; all their numbers are drawn, none is left at 0 or 1."""
+
+    def make(layers: Sequence[Document], **changes: object) -> Subject:
+        given = {"data__weights": [1.3, -2.9, 3.7, 0.5], "data__samples": 80, **changes}
+        spec = tmp_path / "spec.json"
+        spec.write_text(json.dumps(linear(model__layers=list(layers), **given)), encoding="utf-8")
+        subject = find_subject(str(spec), (), untrained=True)
+        randomise(subject.module)
+        return subject
+
+    return make
+
+
+def randomise(module: nn.Module) -> None:
+    """Draw every number of the state: what a fresh BatchNorm holds would hide its faults."""
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in module.state_dict().items():
+        if name.endswith("running_var"):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+        elif tensor.is_floating_point():
+            tensor.normal_(0.1, 0.5, generator=generator)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of MNIST's four files, with 20 noisy images in each split."""
+    root = tmp_path_factory.mktemp("digits")
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for prefix in ("train", "t10k"):
+        pixels = torch.randint(0, 256, (20, 28, 28), generator=generator, dtype=torch.uint8)
+        images = struct.pack(">4i", 2051, 20, 28, 28) + pixels.numpy().tobytes()
+        labels = struct.pack(">2i", 2049, 20) + bytes(index % 10 for index in range(20))
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(images)
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
+    return root
+
+
+@pytest.fixture
+def image_spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The spec of a linear classifier of digits; where the images lie is left to the command line."""
+    spec = tmp_path_factory.mktemp("specs") / "digits.json"
+    spec.write_text(json.dumps(IMAGES), encoding="utf-8")
+    return spec
+
+
+@pytest.fixture
+def image_subject(image_spec: Path, digits: Path) -> Subject:
+    """A linear classifier of digits with fresh weights."""
+    return find_subject(str(image_spec), (f"data.root={digits}",), untrained=True)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run exported files without a process of their own, which takes two seconds to import torch.
+
+    The same code of the same runtimes runs them; that it works in the clean room, other tests prove.
+    """
+
+    def ask(
+        runtime: Path, model: Path, batches: Sequence[Mapping[str, Array]], options: Mapping[str, str | int]
+    ) -> Answers:
+        here = import_module(f"exporters.runtimes.{runtime.stem}")
+        loaded = here.load(str(model), dict(options))
+        copies = [{name: array.copy() for name, array in batch.items()} for batch in batches]
+        return Answers(tuple(tuple(here.run(loaded, batch)) for batch in copies), here.version())
+
+    monkeypatch.setattr(bundle, "ask", ask)

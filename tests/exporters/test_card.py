@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporters import card
+from exporters.bundle import Destination, publish
+from exporters.subject import Subject
+
+if TYPE_CHECKING:
+    from specimens import MakeSubject, Published
+
+pytest_plugins = ["specimens"]
+
+
+def code(text: str, language: str) -> list[str]:
+    """The blocks of a language in a Markdown text."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def printed(snippet: str, folder: Path) -> str:
+    """What a snippet of a bundle's card prints in that folder."""
+    command = [sys.executable, "-I", "-c", snippet]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def readme(published: Published) -> str:
+    return (published.folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def rendered(image_subject: Subject, published: Published) -> str:
+    """The card of the digits, with the proof of the perceptron's ONNX file."""
+    return card.render(image_subject, published.certificate.proofs[:1])
+
+
+@pytest.mark.parametrize("index", [0, 1], ids=["onnx", "torchscript"])
+def test_the_snippets_run_as_they_stand_where_the_bundle_was_copied_to(
+    published: Published, readme: str, tmp_path: Path, index: int
+) -> None:
+    copied = shutil.copytree(published.folder, tmp_path / "received")
+
+    assert re.match(r"(tensor\()?\[\[-?\d+\.\d+", printed(code(readme, "python")[index], copied))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_snippet_of_an_image_model_runs_as_it_stands(image_subject: Subject, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    publish(image_subject, ["onnx"], Destination(folder))
+    (snippet,) = code((folder / "README.md").read_text(encoding="utf-8"), "python")
+
+    assert len(printed(snippet, folder).strip("[]\n").split()) == 10
+
+
+def test_the_card_begins_with_the_name_and_the_summary(readme: str) -> None:
+    assert readme.startswith(
+        "# perceptron\n\nA small perceptron.\n\nTrained on LinearFunction; after the last epoch:\n"
+    )
+
+
+def test_a_trained_model_shows_its_last_measurements(readme: str, published: Published) -> None:
+    metrics = published.subject.metrics
+
+    assert f"| epoch | 20 |\n| lr | 0.01 |\n| train loss | {metrics['train_loss']:.6g} |\n" in readme
+    assert f"| test mean absolute error | {metrics['test_mean_absolute_error']:.6g} |\n" in readme
+    assert "seconds" not in readme
+
+
+def test_a_model_of_fresh_weights_says_so(rendered: str) -> None:
+    assert "**Not trained**: the weights are fresh from the seed." in rendered
+    assert "Trained on" not in rendered
+
+
+def test_input_and_output_stand_with_names_and_shapes(readme: str) -> None:
+    assert "* `features`: (N, 4), float32; N is any batch size.\n* `prediction`: (N, 1), float32.\n" in readme
+
+
+def test_the_preprocessing_of_an_image_is_told_in_order(rendered: str) -> None:
+    assert (
+        "* `image`: (N, 1, 28, 28), float32; N is any batch size.\n"
+        "* `logits`: (N, 10), float32.\n"
+        "* Before: (N, 1, 28, 28) of uint8, then "
+        '`{"type": "ToDtype", "dtype": "float32", "scale": true}`, then '
+        '`{"type": "Normalize", "mean": [0.5], "std": [0.25]}`.\n'
+        "* The classes of the output's last axis: 0: 0 - zero, 1: 1 - one, "
+    ) in rendered
+
+
+def test_there_is_a_snippet_for_each_exported_file_and_no_other(published: Published) -> None:
+    onnx, torchscript = published.certificate.proofs
+
+    snippets = [code(card.render(published.subject, [proof]), "python") for proof in (onnx, torchscript)]
+    assert [len(found) for found in snippets] == [1, 1]
+    assert "onnxruntime" in snippets[0][0]
+    assert "onnxruntime" not in snippets[1][0]
+
+
+def test_the_proof_stands_with_a_line_for_each_way_a_file_was_run(readme: str, published: Published) -> None:
+    lines = re.findall(r"^\| (model\.\w+) \| (.+) \| (.+) \| (.+) \|$", readme, re.MULTILINE)
+
+    assert lines == [
+        (
+            proof.file,
+            f"{ran.runtime} {ran.version}, {ran.mode}",
+            f"{ran.comparisons[0].file_max:.3g}",
+            f"{ran.comparisons[0].max_limit:.3g}",
+        )
+        for proof in published.certificate.proofs
+        for ran in proof.executions
+    ]
+    assert len(lines) == 3
+
+
+def test_the_spec_stands_whole(readme: str, published: Published) -> None:
+    (document,) = code(readme, "json")
+
+    assert json.loads(document) == published.subject.checked.spec.document()
+
+
+def test_a_spec_without_a_summary_has_no_gap(fresh: MakeSubject, published: Published) -> None:
+    subject = fresh([{"type": "Linear", "out_features": 1}])
+
+    assert "\n\n\n" not in card.render(subject, published.certificate.proofs)

@@ -1,0 +1,130 @@
+"""The floors of the house: imports point down, and declaring modules never import torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+
+# From the ground up; a module imports only from its own floor's folder or from floors below.
+FLOORS = (
+    ("zoo", "zoo.errors", "zoo.nearest"),
+    ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog"),
+    ("zoo.source",),
+    ("zoo.transforms", "zoo.layers", "zoo.losses", "zoo.metrics", "zoo.optimizers", "zoo.schedulers"),
+    ("zoo.data",),
+    ("zoo.diagnosis",),
+    ("zoo.spec",),
+    ("zoo.check",),
+    ("zoo.build", "zoo.device"),
+    ("zoo.training", "zoo.environment", "zoo.report"),
+    ("zoo.run",),
+    ("zoo.prediction", "zoo.progress", "zoo.doctor"),
+    ("zoo.console",),
+    ("exporters",),
+    ("cli",),
+)
+LAST_DECLARING = "zoo.check"
+FOREIGN = ("torch", "torchvision", "onnx", "onnxruntime", "numpy")
+
+
+def modules() -> dict[str, Path]:
+    files = [REPOSITORY / "cli.py", *(REPOSITORY / "zoo").rglob("*.py"), *(REPOSITORY / "exporters").rglob("*.py")]
+    return {_name(path): path for path in files}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor(module: str) -> int:
+    owners = [
+        (len(owner), level)
+        for level, names in enumerate(FLOORS)
+        for owner in names
+        if module == owner or (owner != "zoo" and module.startswith(f"{owner}."))
+    ]
+    assert owners, f"{module} stands on no floor: give it one in FLOORS"
+    return max(owners)[1]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module of ours that is imported, at the top or inside a function."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.split(".")[0] in ("zoo", "exporters", "cli"):
+                yield name if name in modules() else name.rpartition(".")[0]
+
+
+def climbs(module: str, tree: ast.AST) -> list[str]:
+    """The imports of `module` that point up, or sideways out of its own folder."""
+    own = {owner for owner in FLOORS[floor(module)] if module == owner or module.startswith(f"{owner}.")}
+    return [
+        name
+        for name in imports(tree)
+        if floor(name) > floor(module)
+        or (floor(name) == floor(module) and not any(name == o or name.startswith(f"{o}.") for o in own))
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_point_down(module: str) -> None:
+    assert climbs(module, ast.parse(modules()[module].read_text())) == []
+
+
+def test_an_import_that_points_up_is_found() -> None:
+    assert climbs("zoo.check", ast.parse("def f():\n    from zoo.run import Run")) == ["zoo.run"]
+    assert climbs("zoo.losses", ast.parse("from zoo.metrics import Accuracy")) == ["zoo.metrics"]
+    assert climbs("zoo.run", ast.parse("import exporters.onnx")) == ["exporters.onnx"]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_are_absolute(module: str) -> None:
+    tree = ast.parse(modules()[module].read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level > 0]
+
+
+def loaded_by(code: str) -> set[str]:
+    """The foreign modules that a fresh process has after running `code`."""
+    report = f"import sys\n{code}\nprint(*sorted(set({FOREIGN!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, cwd=REPOSITORY, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_declaring_modules_never_import_torch() -> None:
+    last = max(level for level, names in enumerate(FLOORS) if LAST_DECLARING in names)
+    declaring = [module for module in modules() if floor(module) <= last]
+    assert LAST_DECLARING in declaring
+    assert len(declaring) > 20
+    assert loaded_by("import " + ", ".join(declaring)) == set()
+
+
+def test_a_declaring_module_that_imports_torch_is_found() -> None:
+    assert "torch" in loaded_by("import zoo.check, zoo.build")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("check", "linear3"), ("check", "no_such_spec"), ("list",), ("schema",), ("--help",), ("train", "--help")],
+    ids=" ".join,
+)
+def test_commands_that_only_declare_never_import_torch(arguments: tuple[str, ...]) -> None:
+    code = f"import cli\nsys.argv = ['zoo', *{arguments!r}]\ntry:\n    cli.main()\nexcept SystemExit:\n    print()"
+    assert loaded_by(code) == set()
+
+
+def test_a_spec_without_images_never_imports_torchvision() -> None:
+    code = "from zoo.check import check_file\nfrom zoo.build import load_rows\nload_rows(check_file('linear3'), 'test')"
+    assert "torchvision" not in loaded_by(code)

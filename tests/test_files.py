@@ -1,0 +1,115 @@
+"""Files written whole or not at all, on disks that fail in real ways."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from zoo.errors import OutputError
+from zoo.files import replacing, replacing_directory, write_text
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """Let the system refuse every byte of a file beyond `size`, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 KiB; the test is skipped where nobody may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+    ):
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_written_file_holds_the_text(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "é\n")
+    assert (tmp_path / "a.txt").read_bytes() == "é\n".encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_the_old_file_stays_when_the_new_one_does_not_fit(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    with no_file_above(100), pytest.raises(OutputError, match=r"cannot write .*a\.txt: File too large"):
+        write_text(tmp_path / "a.txt", "new" * 1000)
+    assert (tmp_path / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_an_output_error_and_leaves_nothing(small_disk: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*a\.txt: No space left on device"):
+        write_text(small_disk / "a.txt", "x" * 200_000)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_an_error_inside_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+
+    def fail() -> None:
+        with replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_directory_takes_its_place_whole(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").touch()
+    with replacing_directory(tmp_path / "d") as made:
+        (made / "new").touch()
+        assert [path.name for path in (tmp_path / "d").iterdir()] == ["old"]
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_the_old_directory_stays_when_the_new_one_fails(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").touch()
+    with no_file_above(100), pytest.raises(OutputError), replacing_directory(tmp_path / "d") as made:
+        (made / "new").write_bytes(b"x" * 1000)
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_place_below_a_file_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match=r"cannot write .*file/d: "),
+        replacing_directory(tmp_path / "file" / "d"),
+    ):
+        pass
+
+
+def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("old")
+    code = (
+        "import os, pathlib, zoo.files\n"
+        f"with zoo.files.replacing(pathlib.Path({str(tmp_path / 'a.txt')!r})) as temporary:\n"
+        "    temporary.write_text('half')\n    os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert (tmp_path / "a.txt").read_text() == "old"

@@ -1,0 +1,74 @@
+"""Evaluation: means over all rows, whatever the batches, and nothing of the model changed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.data import Rows
+from zoo.losses import CrossEntropyLoss, MSELoss
+from zoo.metrics import Accuracy, MeanAbsoluteError
+from zoo.training import evaluation
+from zoo.training.evaluation import evaluate, evaluating, predict, recovered
+
+
+@pytest.fixture
+def rows() -> Rows:
+    generator = torch.Generator().manual_seed(0)
+    return Rows(torch.randn(25, 3, generator=generator), torch.randn(25, 1, generator=generator))
+
+
+@pytest.mark.parametrize("batch", [1, 7, 25, 100])
+def test_means_do_not_depend_on_the_batch(rows: Rows, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "EVALUATION_ROWS", batch)
+    model = nn.Linear(3, 1)
+    found = evaluate(model, nn.MSELoss(), [MeanAbsoluteError(type="MeanAbsoluteError")], rows)
+    with torch.no_grad():
+        error = model(rows.inputs) - rows.targets
+    assert found == pytest.approx(
+        {"loss": float(error.square().mean()), "mean_absolute_error": float(error.abs().mean())}, rel=1e-5
+    )
+
+
+def test_accuracy_is_the_share_of_right_rows() -> None:
+    rows = Rows(torch.eye(4), torch.tensor([0, 1, 2, 0]))
+    loss = CrossEntropyLoss(type="CrossEntropyLoss").build()
+    assert evaluate(nn.Identity(), loss, [Accuracy(type="Accuracy")], rows)["accuracy"] == 0.75
+
+
+def test_the_modes_of_every_module_come_back() -> None:
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
+    model[1].eval()
+    with evaluating(model):
+        assert not any(module.training for module in model.modules())
+        assert not torch.is_grad_enabled()
+    assert [module.training for module in model.modules()] == [True, True, False]
+
+
+def test_evaluation_moves_no_statistics(rows: Rows) -> None:
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    before = [tensor.clone() for tensor in model.state_dict().values()]
+    evaluate(model, MSELoss(type="MSELoss").build(), [], rows)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
+
+
+def test_predictions_are_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "EVALUATION_ROWS", 2)
+    assert predict(nn.Identity(), torch.arange(5.0)[:, None]).flatten().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_learned_parameters_stand_beside_the_true_ones() -> None:
+    model = nn.Sequential(nn.Linear(2, 1))
+    model.load_state_dict({"0.weight": torch.tensor([[1.0, 2.0]]), "0.bias": torch.tensor([3.0])})
+    found = recovered(model, {"weight": (1.5, 2.5), "bias": (0.0,)})
+    assert [(pair.name, pair.true, pair.learned) for pair in found] == [
+        ("weight[0]", 1.5, 1.0),
+        ("weight[1]", 2.5, 2.0),
+        ("bias[0]", 0.0, 3.0),
+    ]
+
+
+@pytest.mark.parametrize("model", [nn.Sequential(nn.Linear(3, 1)), nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1))])
+def test_nothing_is_recovered_by_another_architecture(model: nn.Module) -> None:
+    assert recovered(model, {"weight": (1.5, 2.5), "bias": (0.0,)}) == []
