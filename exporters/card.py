@@ -13,11 +13,11 @@ def render(subject: Subject, proofs: Sequence[FormatProof]) -> str:
     """Return the card as Markdown: what it is, what goes in and comes out, how to run it, what was proven."""
     spec = subject.checked.spec
     sections = [
-        f"# {spec.name}\n\n{spec.summary}\n\n{_origin(subject)}",
+        "\n\n".join(filter(None, (f"# {spec.name}", spec.summary, _origin(subject)))),
         f"## Input and output\n\n{_interface(subject)}",
         f"## Run it\n\n{_snippets(subject, proofs)}",
         f"## Proof\n\n{_proof(proofs)}",
-        f"## Spec\n\n```json\n{json.dumps(spec.document(), indent=2, ensure_ascii=False)}\n```",
+        f"## Spec\n\n```json\n{json.dumps(spec.portable(), indent=2, ensure_ascii=False)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
 

@@ -46,12 +46,13 @@ def make(module: nn.Module, rows: torch.Tensor, batches: Sequence[int] = BATCHES
     double = copy.deepcopy(module).double()
     with evaluating(module), evaluating(double):
         truth = tuple(double(_double(batch)).numpy() for batch in inputs)
-        own = tuple(module(batch).numpy() for batch in inputs)
+        own = tuple(module(batch.clone()).numpy() for batch in inputs)
     return Golden(inputs, truth, own)
 
 
 def _double(batch: torch.Tensor) -> torch.Tensor:
-    return batch.double() if batch.is_floating_point() else batch
+    """Return a copy in float64; an in-place first layer may overwrite it."""
+    return batch.double() if batch.is_floating_point() else batch.clone()
 
 
 def write(golden: Golden, folder: Path, input_name: str, output_name: str) -> None:

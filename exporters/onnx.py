@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import ModelProto, numpy_helper
 
 from exporters.subject import Subject
@@ -35,6 +36,7 @@ def export(subject: Subject, path: Path) -> None:
     program.optimize()
     model = program.model_proto
     _strip(model)
+    _name_input(model, subject.input_name)
     model.graph.name = subject.checked.spec.name
     onnx.helper.set_model_props(model, subject.metadata())
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -45,7 +47,7 @@ def _program(subject: Subject) -> torch.onnx.ONNXProgram:
     said = io.StringIO()
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
             program = torch.onnx.export(
                 subject.module,
@@ -60,10 +62,25 @@ def _program(subject: Subject) -> torch.onnx.ONNXProgram:
             )
     except torch.onnx.OnnxExporterError as error:
         remedy = "export with --torchscript, or replace the layer it names"
-        raise ExportError(f"torch cannot export this model to ONNX: {reason(error)}", remedy) from error
+        raise ExportError(f"torch cannot export this model to ONNX: {reason(_root(error))}", remedy) from error
     if program is None:
         raise ExportError("torch's exporter gave nothing", "`zoo doctor` shows the installed versions")
     return program
+
+
+def _root(error: BaseException) -> Exception:
+    """Return the error that the exporter's own ones wrap."""
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
+
+
+def _name_input(model: ModelProto, name: str) -> None:
+    """Give the input its name where torch renamed it: in a model that hands its input through."""
+    (given,) = model.graph.input
+    for node in model.graph.node:
+        node.input[:] = [name if used == given.name else used for used in node.input]
+    given.name = name
 
 
 def _require_weights(model: ModelProto, state: dict[str, torch.Tensor]) -> None:
@@ -105,7 +122,7 @@ def verify_static(subject: Subject, path: Path) -> int:
         model = onnx.load_from_string(path.read_bytes())
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise _failed(f"the file is not valid ONNX: {reason(error)}") from error
     opsets = {(opset.domain, opset.version) for opset in model.opset_import}
     if opsets != {("", OPSET)}:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from zoo import catalog
 from zoo.build import fresh_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.errors import DataError, UsageError
-from zoo.run import find_run
+from zoo.run import find_run, newest_run, require_data_options
 from zoo.training.loop import Row
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
@@ -78,16 +78,27 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         checked = check_file(reference, overrides)
         folder = Path("export") / checked.spec.name
         return Subject(fresh_model(checked), checked, _held_out(checked), "untrained", folder, {})
-    try:
-        run = find_run(reference, overrides)
-    except UsageError as error:
-        if reference is not None and (Path(reference).is_file() or catalog.path_of(reference) is not None):
-            remedy = f"train it first: zoo train {reference}; or export fresh weights with --untrained"
-            raise UsageError(f"{reference} is a spec, and no run of it is here", remedy) from error
-        raise
-    return Subject(
-        run.load_model(), run.checked, _held_out(run.checked), "trained", run.path / "export", run.rows()[-1]
-    )
+    if reference is not None and _is_spec(reference):
+        require_data_options(overrides)
+        _refuse_spec(reference)
+    run = find_run(reference, overrides)
+    rows, model = run.rows(), run.load_model()
+    folder, metrics = run.path / "export", rows[-1] if rows else {}
+    return Subject(model, run.checked, _held_out(run.checked), "trained", folder, metrics)
+
+
+def _is_spec(reference: str) -> bool:
+    """Return whether this names a spec and no run."""
+    named = Path(reference).is_file() or catalog.path_of(reference) is not None
+    return named and not (Path(reference) / "spec.json").is_file() and newest_run(reference) is None
+
+
+def _refuse_spec(reference: str) -> NoReturn:
+    run = newest_run(check_file(reference).spec.name)
+    if run is not None:
+        raise UsageError(f"{reference} is a spec, not a run", f"export its newest run: zoo export {run.path}")
+    remedy = f"train it first: zoo train {reference}; or export fresh weights with --untrained"
+    raise UsageError(f"{reference} is a spec, and no run of it is here", remedy)
 
 
 def _held_out(checked: CheckedSpec) -> torch.Tensor:

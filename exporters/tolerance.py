@@ -72,6 +72,10 @@ def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Se
         reason = f"the file gives {shapes[0][1]} where the model gives {shapes[0][0]}"
         return _verdict(output, "different", reason, {"rows": sum(len(batch) for batch in truth)})
     r64 = np.concatenate([batch.reshape(len(batch), -1) for batch in truth]).astype(np.float64)
+    if not (np.isfinite(r64).all() and np.isfinite(_pooled(own)).all()):
+        return _verdict(output, "inconclusive", "the model's own output is not finite", {"rows": len(r64)})
+    if not np.isfinite(_pooled(found)).all():
+        return _verdict(output, "different", "the file's output is not finite", {"rows": len(r64)})
     torch_error = _pooled(own) - r64
     file_error = _pooled(found) - r64
     scale = float(np.abs(r64).max(initial=0.0))
@@ -86,10 +90,6 @@ def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Se
     }
     numbers["rms_limit"] = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * _rms(r64)
     numbers["max_limit"] = MAX_FACTOR * numbers["torch_max"] + MAX_FLOOR * EPS * scale
-    if not np.isfinite(r64).all() or not np.isfinite(torch_error).all():
-        return _verdict(output, "inconclusive", "the model's own output is not finite", {"rows": len(r64)})
-    if not np.isfinite(file_error).all():
-        return _verdict(output, "different", "the file's output is not finite", {"rows": len(r64)})
     if numbers["torch_max"] > LARGEST_OWN_ERROR * scale:
         reason = f"torch's float32 is off by {numbers['torch_max']:.3g} of {scale:.3g}"
         return _verdict(output, "inconclusive", reason, numbers)

@@ -267,7 +267,7 @@ CORPUS = {
     "an id that torch keeps": Wrong(
         linear(model__layers=[{"type": "Linear", "out_features": 1, "id": "forward"}]),
         "model.layers.0.id",
-        'the id "forward" is a name that torch modules keep for themselves',
+        'the id "forward" is a name that torch keeps for itself',
         'write another, such as "forward_layer"',
     ),
     "the tutorial's accident: three outputs for one target": Wrong(

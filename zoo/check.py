@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,77 +16,18 @@ from zoo.shapes import Shape
 from zoo.source import Source, read_source
 from zoo.spec import Spec, parse
 
-RESERVED = frozenset(
-    [
-        "T_destination",
-        "add_module",
-        "append",
-        "apply",
-        "bfloat16",
-        "buffers",
-        "call_super_init",
-        "children",
-        "clear",
-        "compile",
-        "copy",
-        "cpu",
-        "cuda",
-        "double",
-        "dump_patches",
-        "eval",
-        "extend",
-        "extra_repr",
-        "float",
-        "forward",
-        "get",
-        "get_buffer",
-        "get_extra_state",
-        "get_parameter",
-        "get_submodule",
-        "half",
-        "index",
-        "insert",
-        "ipu",
-        "items",
-        "keys",
-        "load_state_dict",
-        "modules",
-        "mtia",
-        "named_buffers",
-        "named_children",
-        "named_modules",
-        "named_parameters",
-        "parameters",
-        "pop",
-        "register_backward_hook",
-        "register_buffer",
-        "register_forward_hook",
-        "register_forward_pre_hook",
-        "register_full_backward_hook",
-        "register_full_backward_pre_hook",
-        "register_load_state_dict_post_hook",
-        "register_load_state_dict_pre_hook",
-        "register_module",
-        "register_parameter",
-        "register_state_dict_post_hook",
-        "register_state_dict_pre_hook",
-        "requires_grad_",
-        "reverse",
-        "set_extra_state",
-        "set_submodule",
-        "share_memory",
-        "state_dict",
-        "to",
-        "to_empty",
-        "train",
-        "training",
-        "type",
-        "values",
-        "xpu",
-        "zero_grad",
-    ]
-)
-"""Names that a torch module keeps for itself; a layer of such an id could not be found in it."""
+_KEPT = """
+T_destination add_module add_submodule append apply bfloat16 buffers call_super_init children code compile cpu cuda
+delete_all_unused_submodules delete_submodule double dump_patches eval extend extra_repr float forward get_buffer
+get_extra_state get_parameter get_submodule graph half insert ipu load_state_dict meta modules mtia named_buffers
+named_children named_modules named_parameters parameters pop print_readable recompile register_backward_hook
+register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
+register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+set_submodule shape_env share_memory state_dict to to_empty to_folder train training type xpu zero_grad
+"""
+RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist)
+"""Names that torch modules and exported graphs keep for themselves, or cannot carry in their code."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +139,7 @@ def _name_problems(source: Source, layers: tuple[Layer, ...]) -> list[Problem]:
     for index, layer in enumerate(layers):
         path: Path = ("model", "layers", index, "id")
         if layer.id in RESERVED:
-            message = f'the id "{layer.id}" is a name that torch modules keep for themselves'
+            message = f'the id "{layer.id}" is a name that torch keeps for itself'
             problems.append(source.problem(path, message, f'write another, such as "{layer.id}_layer"'))
         elif layer.id in seen:
             problems.append(source.problem(path, f'two layers have the id "{layer.id}"', "write another id"))

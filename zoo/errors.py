@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,7 +82,7 @@ class Problem:
 
 def reason(error: Exception) -> str:
     """Return what an error of another library says, on one line and cut short."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:199] + "…"
 
 

@@ -12,6 +12,14 @@ from pathlib import Path
 from zoo.errors import OutputError
 
 
+def is_file(text: str) -> bool:
+    """Return whether a text that a person gave names a file; one that can name none, too long or with NUL, does not."""
+    try:
+        return Path(text).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an operating-system error inside the block into an OutputError that names `path`."""
@@ -50,6 +58,19 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _exchange(made: Path, path: Path, old: Path) -> None:
+    """Put `made` in the place of `path`; what was there goes to `old`, and comes back if that fails."""
+    if not path.exists():
+        made.rename(path)
+        return
+    path.rename(old)
+    try:
+        made.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+
+
 @contextmanager
 def replacing_directory(path: Path) -> Iterator[Path]:
     """Yield an empty directory beside `path`; it takes the place of `path` when the block ends well.
@@ -65,8 +86,6 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         with writing(path):
             made.mkdir()
             yield made
-            if path.exists():
-                path.rename(workshop / "old")
-            made.rename(path)
+            _exchange(made, path, workshop / "old")
     finally:
         shutil.rmtree(workshop, ignore_errors=True)

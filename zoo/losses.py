@@ -46,7 +46,7 @@ class _Regression(Loss):
         Raises:
             ShapeError: the shapes or dtypes differ.
         """
-        if output != target:
+        if output != target or output.dtype != "float32":
             remedy = f"make the last layer give {target}"
             if target.dtype == "int64":
                 remedy = 'use {"type": "CrossEntropyLoss"} for class numbers'
@@ -108,7 +108,7 @@ class CrossEntropyLoss(Loss):
                 f"CrossEntropyLoss needs class numbers, but the data gives targets {target}",
                 'use {"type": "MSELoss"} for numbers',
             )
-        if output.rank != target.rank + 1 or output.dtype != "float32":
+        if output.rank != target.rank + 1 or output.dtype != "float32" or output.dims[2:] != target.dims[1:]:
             raise ShapeError(
                 f"CrossEntropyLoss needs logits (N, classes), but the model gives {output}",
                 'end with {"type": "Flatten"} and {"type": "Linear", "out_features": "classes"}',

@@ -49,7 +49,7 @@ class Accuracy(Metric):
         Raises:
             ShapeError: the targets are not int64, or the output is not (N, classes).
         """
-        if target.dtype != "int64" or output.rank != 2:
+        if target.dtype != "int64" or output.rank != 2 or target.rank != 1:
             remedy = 'use {"type": "MeanAbsoluteError"} for numbers'
             raise ShapeError(f"Accuracy judges logits (N, classes), but the model gives {output} for {target}", remedy)
 
@@ -79,7 +79,7 @@ class MeanAbsoluteError(Metric):
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of each row."""
-        return (output.double() - target.double()).abs().flatten(1).mean(1)
+        return (output.double() - target.double()).abs().reshape(len(output), -1).mean(1)
 
 
 AnyMetric = Annotated[Accuracy | MeanAbsoluteError, Field(discriminator="type")]

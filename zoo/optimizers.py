@@ -46,7 +46,9 @@ class SGD(Optimizer):
     """Climb instead of descend."""
 
     @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> Self:
+    def _momentum_is_there(self) -> Self:
+        if self.dampening != 0 and self.momentum == 0:
+            raise ValueError("dampening says nothing without a momentum; write a momentum, or remove dampening")
         if self.nesterov and (self.momentum <= 0 or self.dampening != 0):
             raise ValueError("nesterov needs a momentum above 0 and a dampening of 0; write both, or remove nesterov")
         return self

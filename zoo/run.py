@@ -135,23 +135,37 @@ def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:
     Raises:
         UsageError: there is no such run, or an override is not of the data.
     """
-    outside = [text for text in overrides if not text.startswith("data.")]
-    if outside:
-        remedy = "a run keeps its spec; only data.… may differ on another machine. Train again for the rest"
-        raise UsageError(f"--set {outside[0]}: not below data", remedy)
+    require_data_options(overrides)
     if reference is not None and (Path(reference) / "spec.json").is_file():
         return Run(Path(reference), tuple(overrides))
-    runs = sorted(_runs_here(), key=_started)
-    named = runs if reference is None else [run for run in runs if _spec_name(run) == reference]
-    if named:
-        return Run(named[-1].path, tuple(overrides))
+    found = newest_run(reference)
+    if found is not None:
+        return Run(found.path, tuple(overrides))
     if reference is None:
         raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
     if Path(reference).is_dir():
         raise UsageError(f"{reference} is no run: it has no spec.json", "name a directory that zoo train wrote")
-    known = [str(run.path) for run in runs] + [_spec_name(run) for run in runs]
+    known = [name for run in _runs_here() for name in (str(run.path), _spec_name(run))]
     remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"
     raise UsageError(f"no such run: {reference}", remedy)
+
+
+def newest_run(name: str | None) -> Run | None:
+    """Return the run in runs/ that began last, of the spec of this name or of all; None where there is none."""
+    runs = [run for run in _runs_here() if name is None or _spec_name(run) == name]
+    return max(runs, key=_started, default=None)
+
+
+def require_data_options(overrides: Sequence[str]) -> None:
+    """Refuse to change of a run what is not below data.
+
+    Raises:
+        UsageError: an override is of something else.
+    """
+    for text in overrides:
+        if not text.startswith("data."):
+            remedy = "a run keeps its spec; only data.… may differ on another machine. Train again for the rest"
+            raise UsageError(f"--set {text}: not below data", remedy)
 
 
 def _runs_here() -> list[Run]:

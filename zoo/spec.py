@@ -66,9 +66,15 @@ class Spec(Strict):
     train: Train
     """How long and in what steps."""
 
+    def portable(self) -> dict[str, Any]:
+        """Return the document without `$schema` and without where the data lies: what the model is, on any machine."""
+        document = {key: value for key, value in self.document().items() if key != "$schema"}
+        data = {key: value for key, value in document["data"].items() if key not in self.data.whereabouts}
+        return document | {"data": data}
+
     def sha256(self) -> str:
-        """Return the hash of the spec; comments to people (`$schema`, `summary`) do not count."""
-        meaning = {key: value for key, value in self.document().items() if key not in ("$schema", "summary")}
+        """Return the hash of what the model is; its summary, and where the data lies, do not count."""
+        meaning = {key: value for key, value in self.portable().items() if key != "summary"}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 
 

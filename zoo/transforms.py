@@ -80,6 +80,8 @@ class Normalize(Transform):
                 "Normalize needs float32 numbers",
                 'put {"type": "ToDtype", "dtype": "float32", "scale": true} before it',
             )
+        if shape.rank != 4:
+            raise ShapeError("Normalize needs images (N, channels, height, width)", "remove the Normalize")
         for option, numbers in (("mean", self.mean), ("std", self.std)):
             if len(numbers) not in (1, shape.row[0]):
                 remedy = "write one number for all channels" + (f", or {shape.row[0]}" if shape.row[0] > 1 else "")

@@ -8,6 +8,7 @@ its path, and answers through .npz files.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -64,8 +65,7 @@ def ask(
         except subprocess.TimeoutExpired as error:
             raise ProofFailed(f"{name} gave no answer in {TIMEOUT:g} s for {model.name}", _REMEDY) from error
         if done.returncode != 0:
-            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            raise ProofFailed(f"{name} cannot run {model.name}: {reason}", _REMEDY)
+            raise ProofFailed(f"{name} cannot run {model.name}: {_said(done.stderr, done.returncode)}", _REMEDY)
         with np.load(answers, allow_pickle=False) as found:
             outputs = tuple(
                 tuple(found[key] for key in sorted(found, key=_order) if _order(key)[0] == index)
@@ -75,6 +75,15 @@ def ask(
 
 
 _REMEDY = "nothing was published; `zoo doctor` shows the installed versions"
+
+
+def _said(errors: str, status: int) -> str:
+    """Return the line of a traceback that names the error; else the last line."""
+    lines = [line for line in errors.splitlines() if line.strip()] or [f"exit status {status}"]
+    named = [
+        line for line in lines if re.match(r"[A-Za-z_][\w.]*(Error|Exception|Fail|InvalidGraph|Invalid\w*)\b", line)
+    ]
+    return (named or lines)[-1]
 
 
 def _order(key: str) -> tuple[int, int]:

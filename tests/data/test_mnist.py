@@ -162,7 +162,8 @@ def test_an_image_file_of_another_size_is_refused(here: Path) -> None:
 def test_an_absent_folder_is_refused(source: type[IdxImages], here: Path) -> None:
     name = source.__name__
     assert refused(declared(source, root="nowhere")) == (
-        f"data.root 'nowhere': nowhere/{name}/raw has no {TRAINING_IMAGES_FILE}, {TRAINING_LABELS_FILE}",
+        f"data.root 'nowhere': nowhere/{name}/raw has no {TRAINING_IMAGES_FILE}, {TRAINING_LABELS_FILE}, "
+        f"{TEST_IMAGES_FILE}, {TEST_LABELS_FILE}",
         f"set data.root to the folder that holds {name}/raw, or data.download to true",
     )
 

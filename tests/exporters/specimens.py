@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY, Document, linear
 from torch import nn
 
+from conftest import REPOSITORY, Document, linear
 from exporters import bundle
 from exporters.certificate import Certificate
 from exporters.golden import Array

@@ -17,7 +17,6 @@ from exporters import certificate
 
 if TYPE_CHECKING:
     from specimens import Published
-
     from zoo.run import Run
 
 pytest_plugins = ["specimens"]

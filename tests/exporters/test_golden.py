@@ -13,9 +13,8 @@ from torch import nn
 from exporters import golden, tolerance
 
 if TYPE_CHECKING:
-    from specimens import Published
-
     from exporters.subject import Subject
+    from specimens import Published
 
 pytest_plugins = ["specimens"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import onnx
 import pytest
 import torch
-from faults import contents, plant, plant_bytes
 from onnx import ModelProto, TensorProto, ValueInfoProto, numpy_helper
 from torch import nn
 
 from exporters import onnx as exporter
 from exporters.bundle import Destination, publish
 from exporters.subject import Subject
+from faults import contents, plant, plant_bytes
 from zoo.errors import ExportError, ProofFailed
 
 if TYPE_CHECKING:

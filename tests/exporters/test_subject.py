@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from conftest import linear
 from safetensors.torch import load_file
 
+from conftest import linear
 from exporters.subject import Subject, find_subject
 from zoo.build import load_rows
 from zoo.errors import DataError, RunError, UsageError

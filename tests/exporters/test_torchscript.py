@@ -15,9 +15,8 @@ from exporters import torchscript
 from zoo.errors import ExportError, ProofFailed
 
 if TYPE_CHECKING:
-    from specimens import Elsewhere, Published
-
     from exporters.subject import Subject
+    from specimens import Elsewhere, Published
 
 pytest_plugins = ["specimens"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.shapes import Shape
 from zoo.strict import Strict
@@ -63,6 +63,9 @@ class Truth:
 
 class Data(Strict):
     """What every source has."""
+
+    whereabouts: ClassVar[tuple[str, ...]] = ()
+    """Options that say where the rows lie, and not what they are."""
 
     @abstractmethod
     def example(self) -> Example:

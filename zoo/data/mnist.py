@@ -1,4 +1,4 @@
-"""MNIST and the data sets of the same format: IDX files of 28×28 grey images, as torchvision reads them.
+"""MNIST and the data sets of the same format: IDX files of 28×28 grey images, as torchvision downloads them.
 
 An IDX file is a magic number (images 2051, labels 2049), the sizes, all big-endian 32 bit, and a byte for each number.
 Source: http://yann.lecun.com/exdb/mnist/
@@ -6,6 +6,7 @@ Source: http://yann.lecun.com/exdb/mnist/
 
 from __future__ import annotations
 
+import math
 import struct
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -21,14 +22,22 @@ from zoo.shapes import Shape
 from zoo.transforms import AnyTransform, Transform
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torchvision.datasets import MNIST as TorchvisionMNIST  # noqa: N811  # a class, not a constant
 
 SIDE = 28  # pixels
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
+FILES: dict[Split, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+"""Images and labels of each split; torchvision, which downloads them, wants all four."""
 
 
 class IdxImages(Data):
     """What the data sets of MNIST's format share."""
+
+    whereabouts = ("root", "download")
 
     root: Annotated[str, Field(min_length=1, max_length=4096)] = "data"
     """Folder that holds NAME/raw/*-ubyte, as torchvision lays it out; relative to where the command runs."""
@@ -61,22 +70,17 @@ class IdxImages(Data):
         Raises:
             DataError: files are absent and not to be downloaded, or are incomplete.
         """
-        prefix = "train" if split == "train" else "t10k"
-        files = [self.folder / f"{prefix}-images-idx3-ubyte", self.folder / f"{prefix}-labels-idx1-ubyte"]
-        self._fetch(files)
-        images = _verified(files[0], IMAGES_MAGIC)
-        labels = _verified(files[1], LABELS_MAGIC)
-        if images != labels:
-            raise DataError(f"{self.folder} has {images} images but {labels} labels for {split}", _AGAIN)
-        rows = self.dataset()(self.root, train=split == "train")
-        if rows.data.shape[1:] != (SIDE, SIDE):
-            raise DataError(f"{files[0]} holds images of {tuple(rows.data.shape[1:])}, not 28×28 pixels", _AGAIN)
-        largest = int(rows.targets.max())
-        if largest >= len(self.class_names()):
-            raise DataError(
-                f"{files[1]} has the label {largest}, but there are {len(self.class_names())} classes", _AGAIN
-            )
-        return Rows(rows.data.unsqueeze(1), rows.targets)
+        self._fetch()
+        images_file, labels_file = (self.folder / name for name in FILES[split])
+        images, labels = _read(images_file, IMAGES_MAGIC), _read(labels_file, LABELS_MAGIC)
+        if images.shape[1:] != (SIDE, SIDE):
+            raise DataError(f"{images_file} holds images of {tuple(images.shape[1:])}, not 28×28 pixels", _AGAIN)
+        if len(images) != len(labels):
+            raise DataError(f"{self.folder} has {len(images)} images but {len(labels)} labels for {split}", _AGAIN)
+        largest, classes = int(labels.max()), len(self.class_names())
+        if largest >= classes:
+            raise DataError(f"{labels_file} has the label {largest}, but there are {classes} classes", _AGAIN)
+        return Rows(images.unsqueeze(1), labels.long())
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return image files of 28×28 pixels; colours become grey."""
@@ -86,8 +90,8 @@ class IdxImages(Data):
         """Return the transforms of the spec."""
         return self.transforms
 
-    def _fetch(self, files: Sequence[Path]) -> None:
-        absent = [file.name for file in files if not file.is_file()]
+    def _fetch(self) -> None:
+        absent = [name for names in FILES.values() for name in names if not (self.folder / name).is_file()]
         if not absent:
             return
         if not self.download:
@@ -107,32 +111,31 @@ class IdxImages(Data):
 _AGAIN = "remove the file and fetch it again (data.download: true)"
 
 
-def _verified(file: Path, magic: int) -> int:
-    """Return how many rows an IDX file holds, after comparing its size with its header.
+def _read(file: Path, magic: int) -> Tensor:
+    """Return the numbers of an IDX file, after comparing its size with its header; uint8 of the header's sizes.
 
     Raises:
-        DataError: the file is no IDX file of this kind, or has another size than its header says.
+        DataError: the file is no IDX file of this kind, has another size than its header says, or holds nothing.
     """
+    import torch
+
     axes = magic % 256
+    start = 4 + 4 * axes
     try:
-        size = file.stat().st_size
-        with file.open("rb") as opened:
-            header = opened.read(4 + 4 * axes)
+        content = bytearray(file.read_bytes())
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror}", "check the file's permissions") from error
-    if len(header) < 4 + 4 * axes or struct.unpack(">i", header[:4])[0] != magic:
+    if len(content) < start or struct.unpack(">i", content[:4])[0] != magic:
         raise DataError(f"{file} is not an IDX file of {'images' if axes == 3 else 'labels'}", _AGAIN)
-    sizes = struct.unpack(f">{axes}I", header[4:])
-    expected = len(header)
-    numbers = 1
-    for length in sizes:
-        numbers *= length
-    if size != expected + numbers:
-        raise DataError(f"{file} is incomplete: {size:,} bytes, but its header says {expected + numbers:,}", _AGAIN)
-    rows: int = sizes[0]
-    if rows == 0:
+    sizes = struct.unpack(f">{axes}I", content[4:start])
+    expected = start + math.prod(sizes)
+    if len(content) != expected:
+        raise DataError(f"{file} is incomplete: {len(content):,} bytes, but its header says {expected:,}", _AGAIN)
+    if sizes[0] == 0:
         raise DataError(f"{file} holds no rows", _AGAIN)
-    return rows
+    if not math.prod(sizes):
+        return torch.zeros(sizes, dtype=torch.uint8)
+    return torch.frombuffer(content, dtype=torch.uint8, offset=start).reshape(sizes)
 
 
 class MNIST(IdxImages):

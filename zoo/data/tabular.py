@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from zoo.errors import DataError, reason
+from zoo.files import is_file
+
+LARGEST = (2 - 2**-23) * 2.0**127  # the largest float32
 
 
 def read_rows(inputs: Sequence[str], width: int) -> list[tuple[str, list[float]]]:
@@ -25,37 +27,41 @@ def read_rows(inputs: Sequence[str], width: int) -> list[tuple[str, list[float]]
 
 
 def _rows(text: str, width: int) -> Iterator[tuple[str, list[float]]]:
-    if text == "-":
-        yield from _lines("standard input", sys.stdin, width)
-    elif Path(text).is_file():
-        try:
+    if text != "-" and not is_file(text):
+        remedy = f"write {width} numbers with commas between, or the path of a CSV file"
+        yield _row(text, (f"row {text!r}", ", and no such file is here", remedy), text.split(","), width)
+        return
+    try:
+        if text == "-":
+            yield from _lines("standard input", sys.stdin, width)
+        else:
             with Path(text).open(newline="", encoding="utf-8-sig") as lines:
                 yield from _lines(text, lines, width)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"cannot read {text}: {reason(error)}", "give a CSV file of numbers") from error
-    else:
-        yield _row(text, f"row {text!r}", text.split(","), width)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        name = "standard input" if text == "-" else text
+        raise DataError(f"cannot read {name}: {reason(error)}", "give a CSV file of numbers") from error
 
 
 def _lines(origin: str, lines: Iterable[str], width: int) -> Iterator[tuple[str, list[float]]]:
     for number, cells in enumerate(csv.reader(lines), 1):
-        header = number == 1 and not any(_is_number(cell) for cell in cells)
+        header = number == 1 and all(_number(cell) is None for cell in cells)
         if cells and not header:
-            yield _row(",".join(cells), f"{origin}:{number}", cells, width)
+            yield _row(",".join(cells), (f"{origin}:{number}", "", f"write {width} numbers in each line"), cells, width)
 
 
-def _row(name: str, place: str, cells: Sequence[str], width: int) -> tuple[str, list[float]]:
-    wrong = [cell.strip() for cell in cells if not _is_number(cell)]
-    if wrong:
-        remedy = f"write {width} numbers with commas between, or the path of a CSV file"
-        raise DataError(f"{place}: {wrong[0]!r} is not a finite number, and no such file is here", remedy)
+def _row(name: str, said: tuple[str, str, str], cells: Sequence[str], width: int) -> tuple[str, list[float]]:
+    place, aside, remedy = said
+    numbers = [_number(cell) for cell in cells]
+    for cell, number in zip(cells, numbers, strict=True):
+        if number is None or not abs(number) <= LARGEST:
+            raise DataError(f"{place}: {cell.strip()!r} is not a finite number{aside}", remedy)
     if len(cells) != width:
         raise DataError(f"{place}: {len(cells)} numbers, but the model takes {width}", f"write {width} numbers")
-    return name, [float(cell) for cell in cells]
+    return name, [number for number in numbers if number is not None]
 
 
-def _is_number(cell: str) -> bool:
+def _number(cell: str) -> float | None:
     try:
-        return math.isfinite(float(cell))
+        return float(cell)
     except ValueError:
-        return False
+        return None

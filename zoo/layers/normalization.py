@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, agreed, features, require_float
@@ -34,16 +34,30 @@ class BatchNorm1d(Layer):
     track_running_stats: bool = True
     """Keep running statistics; false uses the batch's own in evaluation too."""
 
+    @model_validator(mode="after")
+    def _momentum_is_used(self) -> Self:
+        if not self.track_running_stats and self.momentum != 0.1:
+            raise ValueError("momentum says nothing without running statistics; remove one of the two options")
+        return self
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
 
         Raises:
-            ShapeError: `shape` is neither (N, C) nor (N, C, L), or its numbers are not floats.
+            ShapeError: `shape` is neither (N, C) nor (N, C, L), its numbers are not floats, or a row alone has no
+                statistics.
         """
         require_float(self, shape)
         if shape.rank not in (2, 3):
             raise ShapeError("BatchNorm1d needs (N, C) or (N, C, L)", "put a Flatten above it")
         agreed(self, "num_features", self.num_features, shape.row[0], "features")
+        if not self.track_running_stats and prod(shape.row[1:]) == 1:
+            message = "BatchNorm1d without running statistics needs several numbers for each feature of a row"
+            raise ShapeError(
+                message,
+                "remove track_running_stats: a single row could not be predicted without them",
+                "track_running_stats",
+            )
         return shape
 
     def smallest_training_batch(self, shape: Shape) -> int:

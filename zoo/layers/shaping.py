@@ -53,6 +53,8 @@ class Flatten(Layer):
         return nn.Flatten(self.start_dim, self.end_dim)
 
     def _axis(self, option: str, written: int, shape: Shape) -> int:
+        if shape.rank == 1:
+            raise ShapeError("Flatten needs an axis after the batch", "remove the Flatten")
         axis = written + shape.rank if written < 0 else written
         if not 1 <= axis < shape.rank:
             remedy = f"write an axis from 1 to {shape.rank - 1}, or from -1 to -{shape.rank - 1}"

@@ -37,7 +37,7 @@ def evaluate(model: nn.Module, loss: nn.Module, metrics: Sequence[Metric], rows:
     total = torch.zeros(1 + len(metrics), dtype=torch.float64, device=rows.inputs.device)
     with evaluating(model):
         for start in range(0, len(rows), EVALUATION_ROWS):
-            inputs = rows.inputs[start : start + EVALUATION_ROWS]
+            inputs = rows.inputs[start : start + EVALUATION_ROWS].clone()  # an in-place layer may overwrite it
             targets = rows.targets[start : start + EVALUATION_ROWS]
             output = model(inputs)
             total[0] += loss(output, targets).double() * (1 if summed else len(inputs))
@@ -71,5 +71,6 @@ def recovered(model: nn.Module, truth: Mapping[str, Sequence[float]]) -> list[Re
 def predict(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Return the model's output for each row of `inputs`, on the CPU."""
     with evaluating(model):
-        parts = [model(inputs[start : start + EVALUATION_ROWS]) for start in range(0, len(inputs), EVALUATION_ROWS)]
+        starts = range(0, len(inputs), EVALUATION_ROWS)
+        parts = [model(inputs[start : start + EVALUATION_ROWS].clone()) for start in starts]
     return torch.cat(parts).cpu()

@@ -102,8 +102,13 @@ class Training:
                 where = f"in epoch {state.epoch + 1} of {self.spec.train.epochs}, after step {state.step} of {steps}"
                 raise Interrupted(where, "zoo train --resume", interruption.received)
             start = state.step * size
-            batch = slice(start, start + size) if order is None else order[start : start + size]
-            value = loss(model(rows.inputs[batch]), rows.targets[batch])
+            if order is None:
+                # A copy, as DataLoader makes: an in-place first layer would overwrite the data.
+                inputs, targets = rows.inputs[start : start + size].clone(), rows.targets[start : start + size]
+            else:
+                batch = order[start : start + size]
+                inputs, targets = rows.inputs[batch], rows.targets[batch]
+            value = loss(model(inputs), targets)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
