@@ -122,6 +122,8 @@ _PROVE = {"onnx": _prove_onnx, "torchscript": _prove_torchscript}
 
 
 def _execution(subject: Subject, answers: Golden, found: Answers, runtime: str, mode: str) -> Execution:
+    if any(len(batch) != 1 for batch in found.outputs):
+        raise ProofFailed(f"{runtime} gives {len(found.outputs[0])} outputs, not one", "nothing was published")
     first = [batch[0] for batch in found.outputs]
     same = all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, answers.own, strict=True))
     compared = compare(subject.output_name, answers.truth, answers.own, first)

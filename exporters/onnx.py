@@ -20,6 +20,7 @@ from zoo.errors import ExportError, ProofFailed, reason
 from zoo.shapes import Shape
 
 OPSET = 20
+IR = 10  # onnxruntime 1.18 and later load it
 BATCH = "batch"  # name of the batch axis in the file
 
 
@@ -129,16 +130,30 @@ def verify_static(subject: Subject, path: Path) -> int:
         raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {OPSET} alone")
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
         raise _failed("the file keeps weights in another file")
+    if model.ir_version != IR:
+        raise _failed(f"the file has IR version {model.ir_version}, not {IR}")
+    if {entry.key: entry.value for entry in model.metadata_props} != subject.metadata():
+        raise _failed("the file does not say of itself what the spec says")
+    if len(told := _telling(model)):
+        raise _failed(f"the file still tells of the machine that wrote it, in {told[0]}")
     expected: tuple[tuple[Iterable[onnx.ValueInfoProto], str, Shape], ...] = (
         (model.graph.input, subject.input_name, subject.checked.input),
         (model.graph.output, subject.output_name, subject.checked.output),
     )
     for found, name, shape in expected:
+        if any(value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT for value in found):
+            raise _failed(f"{name} is not float32 in the file")
         declared = {value.name: _axes(value) for value in found}
         wanted = [BATCH, *shape.dims[1:]]
         if declared != {name: wanted}:
             raise _failed(f"the file declares {declared}, but the spec says {name}: {wanted}")
     return OPSET
+
+
+def _telling(model: ModelProto) -> list[str]:
+    """Return the names of the nodes, inputs and outputs that carry notes of the exporter."""
+    parts = (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info)
+    return [part.name for part in parts if part.doc_string or part.metadata_props]
 
 
 def _axes(value: onnx.ValueInfoProto) -> list[str | int]:

@@ -43,7 +43,9 @@ def _copy_without_machine(buffer: io.BytesIO, path: Path) -> None:
     """Copy the archive but for the records that tell of this machine; torch reads it without them."""
     buffer.seek(0)
     reader = torch._C.PyTorchFileReader(buffer)
-    writer = torch._C.PyTorchFileWriter(str(path))
+    # Into memory: torch's own file writer reports a full disk as a RuntimeError.
+    content = io.BytesIO()
+    writer = torch._C.PyTorchFileWriter(content)
     for name in reader.get_all_records():
         if not any(mark in name for mark in _MACHINE) and name not in (
             ".data/serialization_id",
@@ -53,3 +55,4 @@ def _copy_without_machine(buffer: io.BytesIO, path: Path) -> None:
             record = reader.get_record(name)
             writer.write_record(name, record, len(record))
     writer.write_end_of_file()
+    path.write_bytes(content.getvalue())

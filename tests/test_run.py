@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Outcome, linear
 from safetensors.torch import load_file
 
+from conftest import Outcome, linear
 from zoo.check import check_file
 from zoo.errors import OutputError, RunError, UsageError
 from zoo.progress import TrainingProgress

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import REPOSITORY, Outcome
 
+from conftest import REPOSITORY, Outcome
 from zoo import catalog
 from zoo.build import fresh_model, parameter_counts
 from zoo.check import check_file

@@ -19,13 +19,12 @@ class TrainingProgress:
         self._epochs = epochs
         self._every = max(1, -(-epochs // PLAIN_LINES))
         self._done = done
+        self._announced = False
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> TrainingProgress:
         if sys.stderr.isatty():
             self._bar = self._start_bar()
-        if self._every > 1:
-            self._say(f"every {self._every}th of {self._epochs} epochs is shown; all are in metrics.jsonl")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -63,6 +62,9 @@ class TrainingProgress:
     def on_epoch(self, row: Mapping[str, float | int]) -> None:
         """Say the measurements of the epoch, where it is one that is shown."""
         epoch = int(row["epoch"])
+        if self._every > 1 and not self._announced:
+            self._say(f"every {self._every}th of {self._epochs} epochs is shown; all are in metrics.jsonl")
+            self._announced = True
         if epoch in (1, self._epochs) or epoch % self._every == 0:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "lr"))
             self._say(f"epoch {epoch}/{self._epochs}  {numbers}")

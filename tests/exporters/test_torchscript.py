@@ -73,7 +73,7 @@ def test_the_records_with_source_paths_and_with_the_traced_rows_are_not_in_the_f
     found = records(published.folder / "model.torchscript")
 
     assert [name for name in found if "debug_pkl" in name or "traced_inputs" in name] == []
-    assert "model/data.pkl" in found
+    assert "archive/data.pkl" in found
     assert "model/extra/zoo.json" in found
 
 

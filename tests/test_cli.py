@@ -1,0 +1,320 @@
+"""The command line: what a person types, what comes back, and the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import REPOSITORY, Outcome, linear
+from test_files import no_file_above, small_disk
+
+Write = Callable[..., str]
+Zoo = Callable[..., Outcome]
+
+__all__ = ["small_disk"]  # a fixture
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(REPOSITORY / "cli.py"), *arguments]
+
+
+def contents(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_whole_way_from_a_spec_to_a_proven_bundle(zoo: Zoo, write: Write, here: Path) -> None:
+    assert zoo("train", write(linear())).status == 0
+    done = zoo("export", "--onnx", "--torchscript")
+    assert done.status == 0, done.err
+    assert "equal bit for bit" in done.out
+    bundle = contents(here / "runs" / "line" / "export")
+    assert bundle == [
+        "README.md",
+        "certificate.json",
+        "model.onnx",
+        "model.torchscript",
+        "test_data_set_0",
+        "test_data_set_0/input_0.pb",
+        "test_data_set_0/output_0.pb",
+    ]
+
+
+def test_a_piped_training_prints_plain_lines_then_tables(zoo: Zoo, write: Write) -> None:
+    done = zoo("train", write(linear(train__epochs=3)))
+    lines = done.err.splitlines()
+    assert [line.partition("  ")[0] for line in lines] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert "\x1b" not in done.err + done.out
+    for expected in ("metrics", "test loss", "learned beside true", "written", "runs/line/model.safetensors"):
+        assert expected in done.out
+
+
+def test_a_long_training_prints_a_few_lines_and_the_last(zoo: Zoo, write: Write) -> None:
+    lines = zoo("train", write(linear(train__epochs=95))).err.splitlines()
+    assert lines[0] == "every 5th of 95 epochs is shown; all are in metrics.jsonl"
+    assert lines[-1].startswith("epoch 95/95 ")
+    assert len(lines) < 25
+
+
+def test_a_training_on_a_terminal_shows_a_bar(write: Write, here: Path) -> None:
+    write(linear(train__epochs=300))
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        command("train", "spec.json"),
+        stdout=subprocess.DEVNULL,
+        stderr=follower,
+        cwd=here,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    ) as process:
+        os.close(follower)
+        shown = b""
+        try:
+            while piece := os.read(leader, 4096):
+                shown += piece
+        except OSError:
+            pass  # the other end is closed
+    os.close(leader)
+    assert process.returncode == 0
+    assert "━".encode() in shown
+    assert b"epoch 300/300" in shown
+
+
+def test_a_record_for_machines_is_json_alone(zoo: Zoo, write: Write) -> None:
+    trained = json.loads(zoo("train", write(linear()), "--json").out)
+    assert trained["run"] == "runs/line"
+    assert trained["metrics"]["epoch"] == 2
+    evaluated = json.loads(zoo("evaluate", "--json").out)
+    assert evaluated["metrics"]["test_loss"] == trained["metrics"]["test_loss"]
+    assert json.loads(zoo("predict", "1,2", "--json").out)[0]["input"] == "1,2"
+    assert json.loads(zoo("export", "--json").out)["certificate"]["name"] == "line"
+    assert "linear3" in [spec["name"] for spec in json.loads(zoo("list", "--json").out)]
+    assert json.loads(zoo("show", "linear3", "--json").out)["layers"][0]["parameters"] == 4
+    assert json.loads(zoo("check", "linear3", "--format", "json").out) == []
+    assert {finding["subject"] for finding in json.loads(zoo("doctor", "--json").out)} >= {"torch", "cuda"}
+
+
+def test_evaluate_and_predict_read_a_run(zoo: Zoo, write: Write) -> None:
+    zoo("train", write(linear(train__epochs=200, optimizer__lr=0.05)))
+    assert "test mean absolute error" in zoo("evaluate", "line").out
+    done = zoo("predict", "line", "1,2", "-1,-2", "--json")
+    values = [record["prediction"][0] for record in json.loads(done.out)]
+    assert values == pytest.approx([-3, 3], abs=0.05)
+
+
+def test_rows_come_from_csv_files_too(zoo: Zoo, write: Write, here: Path) -> None:
+    zoo("train", write(linear()))
+    (here / "rows.csv").write_text("a,b\n1,2\n3,4\n")
+    assert [record["input"] for record in json.loads(zoo("predict", "rows.csv", "--json").out)] == ["1,2", "3,4"]
+
+
+def test_an_image_is_named_with_its_probability(zoo: Zoo, here: Path, real_data: Path) -> None:
+    zoo("train", "mnist_mlp", "--set", f"data.root={real_data}", "--set", "train.epochs=1")
+    images = (real_data / "MNIST" / "raw" / "t10k-images-idx3-ubyte").read_bytes()[16 : 16 + 784]
+    Image.fromarray(np.frombuffer(images, np.uint8).reshape(28, 28)).save("seven.png")
+    (record,) = json.loads(zoo("predict", "seven.png", "--json").out)
+    assert record["class"] == "7 - seven"
+    assert sum(record["probabilities"].values()) == pytest.approx(1)
+    assert "7 - seven" in zoo("predict", "mnist_mlp", "seven.png").out
+
+
+def test_schema_is_the_committed_one(zoo: Zoo) -> None:
+    assert zoo("schema").out == (REPOSITORY / "specs" / "zoo.schema.json").read_text()
+
+
+def test_doctor_names_every_part_and_a_remedy_for_what_is_missing(zoo: Zoo) -> None:
+    out = zoo("doctor").out
+    for part in ("python", "torch", "cuda", "onnxruntime providers", "CPU"):
+        assert part in out
+
+
+DIVERGING = linear(optimizer__lr=100.0, train__epochs=50)
+
+WRONG: dict[str, tuple[tuple[str, ...], str]] = {
+    "no such spec": (("train", "linear4"), 'error: no such spec: linear4\n   remedy: did you mean "linear3"?\n'),
+    "no such run": (("export", "nowhere"), "error: no such run: nowhere\n   remedy: train first: zoo train SPEC\n"),
+    "no run at all": (("evaluate",), "error: there is no run in runs/\n   remedy: train first: zoo train SPEC\n"),
+    "a spec where a run is meant": (
+        ("export", "linear3"),
+        "error: linear3 is a spec, and no run of it is here\n"
+        "   remedy: train it first: zoo train linear3; or export fresh weights with --untrained\n",
+    ),
+    "no such device": (
+        ("train", "linear3", "--device", "gpu"),
+        "error: no such device: gpu\n   remedy: write auto, cpu, cuda or cuda:1\n",
+    ),
+    "data that is not there": (
+        ("train", "mnist_mlp", "--set", "data.root=nowhere", "--set", "data.download=false"),
+        "error: data.root 'nowhere': nowhere/MNIST/raw has no train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+        "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte\n"
+        "   remedy: set data.root to the folder that holds MNIST/raw, or data.download to true\n",
+    ),
+    "an option out of its range": (
+        ("train", "linear3", "--set", "train.epochs=0"),
+        "--set train.epochs=0: error: train.epochs is 0\n   remedy: write a number 1 or more\n",
+    ),
+    "neither spec nor run": (
+        ("train",),
+        "error: zoo train takes a SPEC, or --resume RUN\n   remedy: write for example: zoo train specs/linear3.json\n",
+    ),
+    "an option that predict does not know": (
+        ("predict", "--jsn", "1,2"),
+        "error: zoo predict has no option --jsn\n   remedy: write --json, or ./ before a file's name\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_clear_error_and_leaves_nothing(name: str, zoo: Zoo, here: Path) -> None:
+    arguments, expected = WRONG[name]
+    done = zoo(*arguments)
+    assert (done.status, done.err, done.out) == (2, expected, "")
+    assert contents(here) == []
+
+
+def test_wrong_json_is_placed_by_line_and_column(zoo: Zoo, write: Write, here: Path) -> None:
+    done = zoo("train", write('{\n  "name": "a"\n  "data": 1\n}'))
+    assert done.status == 2
+    assert done.err.startswith("spec.json:3:3: error: not JSON: Expecting ',' delimiter\n")
+    assert done.err.endswith("   remedy: put a comma before this\n")
+    assert contents(here) == ["spec.json"]
+
+
+def test_every_command_says_the_same_of_a_wrong_spec(zoo: Zoo, write: Write) -> None:
+    name = write(linear(train__epochs="3"))
+    told = {zoo("check", name).out, *(zoo(verb, name).err for verb in ("train", "show"))}
+    assert len(told) == 1
+
+
+def test_an_unknown_command_or_option_is_refused(zoo: Zoo) -> None:
+    for arguments in (("trian",), ("train", "linear3", "--epochs", "3")):
+        done = zoo(*arguments)
+        assert done.status == 2
+        assert "No such" in done.err
+        assert "Traceback" not in done.err
+
+
+def test_a_loss_that_diverges_is_told_and_the_metrics_stay(zoo: Zoo, write: Write) -> None:
+    done = zoo("train", write(DIVERGING))
+    assert done.status == 2
+    assert "error: the loss is" in done.err
+    assert "the last finite loss:" in done.err
+    assert "remedy: lower optimizer.lr (it is 100)" in done.err
+    rows = [json.loads(line) for line in Path("runs/line/metrics.jsonl").read_text().splitlines()]
+    assert "the loss is" in str(rows[-1]["error"])
+    assert not Path("runs/line/model.safetensors").exists()
+
+
+def test_an_export_of_a_diverged_run_says_that_it_has_no_weights(zoo: Zoo, write: Write) -> None:
+    zoo("train", write(DIVERGING))
+    done = zoo("export")
+    assert done.status == 2
+    assert "runs/line has no weights: its training did not end" in done.err
+
+
+def test_a_full_disk_is_one_clear_error(zoo: Zoo, write: Write, small_disk: Path) -> None:
+    done = zoo("train", write(linear(train__epochs=2000)), "--out", small_disk / "run")
+    assert done.status == 2
+    assert "No space left on device" in done.err
+    assert "remedy: free some space there" in done.err
+    assert "Traceback" not in done.err
+    assert not [name for name in contents(small_disk) if "/." in name]
+
+
+def test_an_export_that_does_not_fit_publishes_nothing(zoo: Zoo, write: Write, here: Path) -> None:
+    zoo("train", write(linear()))
+    before = contents(here)
+    with no_file_above(600):
+        done = zoo("export", "--torchscript")
+    assert done.status == 2
+    assert "cannot write runs/line/export: File too large" in done.err
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize("verb", [("train", "linear3"), ("export", "linear3", "--untrained")], ids=lambda verb: verb[0])
+def test_an_out_below_a_file_is_refused(zoo: Zoo, here: Path, verb: tuple[str, ...]) -> None:
+    (here / "file").touch()
+    done = zoo(*verb, "--out", "file/run")
+    assert done.status == 2
+    assert done.err.splitlines()[-2].startswith("error: cannot write file/run: ")
+    assert contents(here) == ["file"]
+
+
+def test_an_untrained_spec_is_exported_on_request(zoo: Zoo, here: Path) -> None:
+    done = zoo("export", "linear3", "--untrained", "--onnx")
+    assert done.status == 0, done.err
+    assert (here / "export" / "linear3" / "model.onnx").is_file()
+    assert "**Not trained**" in (here / "export" / "linear3" / "README.md").read_text()
+
+
+def interrupt(number: signal.Signals, here: Path) -> tuple[int, str]:
+    """Start a long training, signal it in the middle, and return its exit status and what it said."""
+    with subprocess.Popen(command("train", "spec.json"), stderr=subprocess.PIPE, text=True, cwd=here) as process:
+        deadline = time.monotonic() + 60
+        metrics = here / "runs" / "line" / "metrics.jsonl"
+        while not (metrics.is_file() and metrics.stat().st_size > 500):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bits(
+    zoo: Zoo, write: Write, here: Path, number: signal.Signals, status: int
+) -> None:
+    write(linear(train__epochs=4000))
+    left, said = interrupt(number, here)
+    assert left == status
+    assert "Traceback" not in said
+    assert "interrupted: in epoch " in said
+    assert "to go on: zoo train --resume runs/line" in said
+    assert (here / "runs" / "line" / "checkpoints" / "last.pt").is_file()
+    assert zoo("train", "--resume", "line").status == 0
+    assert zoo("train", "spec.json", "--out", "undisturbed").status == 0
+    weights = [(here / run / "model.safetensors").read_bytes() for run in ("runs/line", "undisturbed")]
+    assert weights[0] == weights[1]
+    rows = [json.loads(line)["epoch"] for line in (here / "runs/line/metrics.jsonl").read_text().splitlines()]
+    assert rows == list(range(1, 4001))
+
+
+def test_a_finished_run_is_not_resumed(zoo: Zoo, write: Write) -> None:
+    zoo("train", write(linear()))
+    done = zoo("train", "--resume", "line")
+    assert done.status == 2
+    assert "runs/line has ended its training" in done.err
+
+
+def test_a_closed_pipe_is_no_error(here: Path) -> None:
+    script = f"{' '.join(command('schema'))} | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, cwd=here)
+    assert done.stdout == "{\n"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_make_demo_ends_with_learned_weights_beside_true_ones_and_the_proof(here: Path) -> None:
+    import shutil
+
+    shutil.copytree(REPOSITORY / "specs", here / "specs")
+    binaries = here / "bin"
+    binaries.mkdir()
+    (binaries / "zoo").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{REPOSITORY / "cli.py"}" "$@"\n')
+    (binaries / "zoo").chmod(0o755)
+    make = ["make", "-f", str(REPOSITORY / "Makefile"), "-o", ".venv/runtime", f"BIN={binaries}", "demo"]
+    done = subprocess.run(make, capture_output=True, text=True, cwd=here)
+    assert done.returncode == 0, done.stderr
+    end = done.stdout.splitlines()[-45:]
+    assert any("weight[2]" in line and "3.7" in line for line in end)
+    assert any("model.onnx" in line and "equal" in line for line in end)
+    assert any("model.torchscript" in line and "equal bit for bit" in line for line in end)
