@@ -276,6 +276,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe has what it wanted
         sys.exit(0)
+    except OSError as error:  # a name that the system refuses, such as one of 400 characters
+        print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
+        print("   remedy: give another path", file=sys.stderr)
+        sys.exit(2)
     sys.exit(0)
 
 

@@ -181,6 +181,22 @@ def test_wrong_input_is_one_clear_error_and_leaves_nothing(name: str, zoo: Zoo, 
     assert contents(here) == []
 
 
+@pytest.mark.parametrize("verb", ["check", "train", "evaluate", "export", "predict"])
+def test_a_name_that_no_file_can_have_is_one_clear_error(zoo: Zoo, here: Path, verb: str) -> None:
+    done = zoo(verb, "x" * 400, *(["1,2"] if verb == "predict" else []))
+    assert (done.status, done.out) == (2, "")
+    assert done.err == f"error: File name too long: {'x' * 80}\n   remedy: give another path\n"
+
+
+@pytest.mark.parametrize("line", ["garbage", "[1]", '"a"'])
+def test_spoiled_measurements_are_one_clear_error(zoo: Zoo, write: Write, line: str) -> None:
+    zoo("train", write(linear()))
+    Path("runs/line/metrics.jsonl").write_text(line + "\n")
+    done = zoo("export")
+    assert done.status == 2
+    assert done.err.startswith("error: runs/line/metrics.jsonl cannot be read: ")
+
+
 def test_wrong_json_is_placed_by_line_and_column(zoo: Zoo, write: Write, here: Path) -> None:
     done = zoo("train", write('{\n  "name": "a"\n  "data": 1\n}'))
     assert done.status == 2

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -93,7 +94,7 @@ class Run:
             RunError: it is absent or damaged.
         """
         try:
-            found: dict[str, str | int] = json.loads(self.environment_file.read_text(encoding="utf-8"))
+            found: dict[str, str | int] = _object(self.environment_file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.environment_file} cannot be read: {reason(error)}", "train again") from error
         return found
@@ -106,7 +107,7 @@ class Run:
         """
         try:
             text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.is_file() else ""
-            return [json.loads(line) for line in text.splitlines()]
+            return [_object(line) for line in text.splitlines()]
         except (OSError, ValueError) as error:
             raise RunError(f"{self.metrics_file} cannot be read: {reason(error)}", "train again") from error
 
@@ -333,6 +334,19 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: tuple[Rows, Row
 def _append(path: Path, row: Mapping[str, float | int | str]) -> None:
     with writing(path), path.open("a", encoding="utf-8") as lines:
         lines.write(_line(row))
+
+
+# Any: a JSON value.
+def _object(text: str) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ValueError: the text is not JSON, or something else than an object.
+    """
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{text.strip()[:40]} is not an object")
+    return value
 
 
 def _line(row: Mapping[str, float | int | str]) -> str:
