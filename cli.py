@@ -71,11 +71,15 @@ def check(specs: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None
     from zoo.check import check_file
 
     problems: list[Problem] = []
+    absent = 0
     for spec in specs:
         try:
             check_file(spec, overrides)
         except SpecError as error:
             problems += error.problems
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            absent += 1
         else:
             print(f"{spec}: ok", file=sys.stderr)
     if form == "json":
@@ -84,6 +88,7 @@ def check(specs: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None
         print("\n".join(map(str, problems)))
     if problems:
         print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
+    if problems or absent:
         sys.exit(2)
 
 

@@ -197,6 +197,32 @@ def test_spoiled_measurements_are_one_clear_error(zoo: Zoo, write: Write, line: 
     assert done.err.startswith("error: runs/line/metrics.jsonl cannot be read: ")
 
 
+def test_an_absent_spec_does_not_hide_the_problems_of_another(zoo: Zoo, write: Write) -> None:
+    done = zoo("check", "absent.json", write(linear(train__epochs=0)), "linear3")
+    assert done.status == 2
+    assert "no such spec: absent.json" in done.err
+    assert "linear3: ok" in done.err
+    assert "train.epochs is 0" in done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data.samples=10000000", "the train split does not fit into memory"),
+        ("model.layers.0.out_features=2000000000", "the model does not fit into memory"),
+    ],
+)
+def test_what_does_not_fit_into_memory_is_one_clear_error(
+    zoo: Zoo, write: Write, here: Path, change: str, message: str
+) -> None:
+    wide = {"type": "LinearFunction", "weights": [1.0] * 4096, "samples": 2}
+    layers = [{"type": "Linear", "out_features": 1}, {"type": "Linear", "out_features": 1}]
+    done = zoo("train", write(linear(data=wide, model__layers=layers)), "--set", change)
+    assert done.status == 2
+    assert done.err.startswith(f"error: {message}\n   remedy: ")
+    assert contents(here) == ["spec.json"]
+
+
 def test_wrong_json_is_placed_by_line_and_column(zoo: Zoo, write: Write, here: Path) -> None:
     done = zoo("train", write('{\n  "name": "a"\n  "data": 1\n}'))
     assert done.status == 2

@@ -10,12 +10,14 @@ from torch import nn, optim
 
 from zoo.check import CheckedSpec
 from zoo.data import Inputs, Rows, Split
+from zoo.device import fitting
 from zoo.errors import DataError
 
 
 def build_model(checked: CheckedSpec) -> nn.Sequential:
     """Return the plain torch module; its weights are drawn from torch's global generator, as torch does."""
-    return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
+    with fitting("the model", "write smaller layers"):
+        return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
 
 
 def fresh_model(checked: CheckedSpec) -> nn.Sequential:
@@ -47,8 +49,9 @@ def load_rows(checked: CheckedSpec, split: Split) -> Rows:
     Raises:
         DataError: the data is absent, incomplete or unreadable.
     """
-    rows = checked.spec.data.load(split)
-    return Rows(_transform(checked, rows.inputs), rows.targets)
+    with fitting(f"the {split} split", "use fewer rows"):
+        rows = checked.spec.data.load(split)
+        return Rows(_transform(checked, rows.inputs), rows.targets)
 
 
 def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from zoo.errors import DeviceError
+from zoo.errors import DeviceError, OutOfMemory
 
 
 def find_device(name: str) -> torch.device:
@@ -28,6 +30,18 @@ def find_device(name: str) -> torch.device:
     if index >= count:
         raise DeviceError(f"{name}: there are {count} GPUs here", f"write cuda:0 to cuda:{count - 1}")
     return torch.device("cuda", index)
+
+
+@contextmanager
+def fitting(what: str, remedy: str) -> Iterator[None]:
+    """Turn an allocation that fails inside the block into an OutOfMemory that names what does not fit."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Torch has a type of its own for a full GPU, and none for a full machine.
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+            raise OutOfMemory(f"{what} does not fit into memory", remedy) from error
+        raise
 
 
 def describe(device: torch.device) -> str:

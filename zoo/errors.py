@@ -8,6 +8,7 @@
     ├── UsageError            the command names something that does not exist
     ├── DataError             data is absent, incomplete or unreadable
     ├── DeviceError           the device asked for is not here
+    ├── OutOfMemory           the model, the data or a step does not fit
     ├── RunError              a run directory is absent, unfinished or damaged
     ├── Diverged              the loss is NaN or infinite
     ├── OutputError           a file cannot be written
@@ -129,6 +130,10 @@ class DataError(ZooError):
 
 class DeviceError(ZooError):
     """The device asked for is not on this machine."""
+
+
+class OutOfMemory(ZooError):
+    """The model, the data or a step does not fit into the memory of the device."""
 
 
 class RunError(ZooError):

@@ -25,7 +25,7 @@ from torch import nn
 from zoo.build import fresh_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
-from zoo.device import find_device
+from zoo.device import find_device, fitting
 from zoo.environment import describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, UsageError, reason
 from zoo.files import replacing, write_text, writing
@@ -312,11 +312,12 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: tuple[Rows, Row
     training = Training(state, checked.spec, splits[0], splits[1], watcher, save)
     saved = time.perf_counter()
     try:
-        for row in training.run():
-            _append(run.metrics_file, row)
-            if time.perf_counter() - saved > CHECKPOINT_EVERY:
-                save(state)
-                saved = time.perf_counter()
+        with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
+            for row in training.run():
+                _append(run.metrics_file, row)
+                if time.perf_counter() - saved > CHECKPOINT_EVERY:
+                    save(state)
+                    saved = time.perf_counter()
     except Diverged as error:
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
