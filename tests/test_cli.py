@@ -188,7 +188,7 @@ def test_a_name_that_no_file_can_have_is_one_clear_error(zoo: Zoo, here: Path, v
     assert done.err == f"error: File name too long: {'x' * 80}\n   remedy: give another path\n"
 
 
-@pytest.mark.parametrize("line", ["garbage", "[1]", '"a"'])
+@pytest.mark.parametrize("line", ["garbage", "[1]", '"a"', "{}", '{"epoch": "x"}'])
 def test_spoiled_measurements_are_one_clear_error(zoo: Zoo, write: Write, line: str) -> None:
     zoo("train", write(linear()))
     Path("runs/line/metrics.jsonl").write_text(line + "\n")

@@ -138,9 +138,13 @@ def test_an_in_place_first_layer_leaves_the_data_alone(write: Write) -> None:
     [
         (lambda path: path.write_text("x"), "out is a file, not a directory"),
         (lambda path: (path.mkdir(), (path / "mine").touch()), "out holds something else than a run"),
-        (lambda path: (path.mkdir(), (path / "spec.json").touch()), "out holds a run"),
+        (
+            lambda path: (path.mkdir(), (path / "spec.json").touch(), (path / "environment.json").touch()),
+            "out holds a run",
+        ),
+        (lambda path: (path.mkdir(), (path / "spec.json").touch()), "out holds something else than a run"),
     ],
-    ids=["file", "other", "run"],
+    ids=["file", "other", "run", "project"],
 )
 def test_a_taken_directory_is_refused(here: Path, make: Callable[[Path], object], message: str) -> None:
     make(here / "out")
@@ -158,11 +162,43 @@ def test_a_directory_that_cannot_be_made_is_an_output_error(write: Write, here: 
 
 def test_overwrite_replaces_a_run(write: Write) -> None:
     run = trained(write)
-    (run.path / "left.over").touch()
+    (run.path / "export").mkdir()
     checked = check_file(write(linear()))
     again = train_run(checked, "cpu", Destination(run.path, overwrite=True), TrainingProgress(2))
     assert again.path == run.path
-    assert not (run.path / "left.over").exists()
+    assert not (run.path / "export").exists()
+
+
+def test_overwrite_never_touches_what_is_no_run(write: Write) -> None:
+    run = trained(write)
+    (run.path / "thesis.txt").touch()
+    with pytest.raises(UsageError, match=r"runs/line holds something else than a run"):
+        Destination(run.path, overwrite=True).claim("line")
+    assert (run.path / "thesis.txt").exists()
+
+
+def test_a_link_to_nowhere_is_an_output_error(here: Path) -> None:
+    (here / "out").symlink_to(here / "nowhere")
+    with pytest.raises(OutputError, match=r"cannot make out: something is in its way"):
+        Destination(Path("out")).claim("line")
+
+
+def test_two_trainings_at_once_take_two_directories(here: Path) -> None:
+    assert [str(Destination().claim("line")) for _ in range(3)] == ["runs/line", "runs/line-2", "runs/line-3"]
+
+
+@pytest.mark.parametrize("option", ["data.samples=5", "data.weights=[9,9]", "train.epochs=3"])
+def test_a_run_keeps_its_spec(write: Write, option: str) -> None:
+    trained(write)
+    with pytest.raises(UsageError, match=r"a run keeps its spec"):
+        find_run("line", [option])
+
+
+def test_a_line_cut_off_by_a_crash_is_passed_over(write: Write) -> None:
+    run = trained(write)
+    with run.metrics_file.open("a") as lines:
+        lines.write('{"epoch": 3, "lr')
+    assert [row["epoch"] for row in run.rows()] == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,8 @@ def test_set_puts_a_value_where_it_says(write: Write, text: str, where: tuple[st
     [
         ("epochs", "--set 'epochs' is not PATH=VALUE"),
         ("=3", "--set '=3' is not PATH=VALUE"),
+        ("a." * 1500 + "b=1", f"--set {'a.' * 20}…: more than 50 levels"),
+        ('summary="\\ud800"', """--set 'summary="\\\\ud800"' is not Unicode"""),
         ("model.layers.1.bias=false", "--set model.layers.1.bias=false: model.layers is a list and has no '1'"),
         ("model.layers.x=1", "--set model.layers.x=1: model.layers is a list and has no 'x'"),
         ("train.epochs.more=1", "--set train.epochs.more=1: nothing below train.epochs"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from zoo.build import read_inputs
+from zoo.errors import DataError
 from zoo.run import Run
 from zoo.training.evaluation import predict
 
@@ -40,6 +41,9 @@ def predict_inputs(run: Run, inputs: tuple[str, ...]) -> list[Prediction]:
     checked = run.checked
     read = read_inputs(checked, inputs)
     output = predict(run.load_model(), read.rows)
+    for name, row in zip(read.names, output, strict=True):
+        if not row.isfinite().all():
+            raise DataError(f"the model's answer to {name} is not finite", "give numbers like those it was trained on")
     if checked.example.target.dtype != "int64":
         return [Prediction(name, tuple(row.flatten().tolist())) for name, row in zip(read.names, output, strict=True)]
     predictions = []

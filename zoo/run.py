@@ -27,7 +27,7 @@ from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
 from zoo.device import find_device, fitting
 from zoo.environment import describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError, UsageError, reason
+from zoo.errors import DataError, Diverged, Interrupted, OutputError, RunError, UsageError, reason
 from zoo.files import replacing, write_text, writing
 from zoo.nearest import suggestion
 from zoo.report import render
@@ -37,6 +37,18 @@ from zoo.training.loop import Row, Training, Watcher
 from zoo.training.state import State
 
 RUNS = Path("runs")
+WHEREABOUTS = ("data.root", "data.download")
+ENTRIES = {
+    "spec.json",
+    "environment.json",
+    "metrics.jsonl",
+    "model.safetensors",
+    "checkpoints",
+    "report.html",
+    "export",
+}
+"""What a run directory holds; one that holds more is somebody's own and is never replaced."""
+CLAIMS = 100  # tries; each one that fails was lost to another training
 CHECKPOINT_EVERY = 10.0  # seconds between two checkpoints; each costs a write to the disk
 
 
@@ -100,14 +112,14 @@ class Run:
         return found
 
     def rows(self) -> list[Row]:
-        """Return the lines of metrics.jsonl; none where the file is absent.
+        """Return the lines of metrics.jsonl; none where the file is absent, and not one cut off by a crash.
 
         Raises:
             RunError: a line is not JSON.
         """
         try:
             text = self.metrics_file.read_text(encoding="utf-8") if self.metrics_file.is_file() else ""
-            return [_object(line) for line in text.splitlines()]
+            return [_measured(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
         except (OSError, ValueError) as error:
             raise RunError(f"{self.metrics_file} cannot be read: {reason(error)}", "train again") from error
 
@@ -164,9 +176,9 @@ def require_data_options(overrides: Sequence[str]) -> None:
         UsageError: an override is of something else.
     """
     for text in overrides:
-        if not text.startswith("data."):
-            remedy = "a run keeps its spec; only data.… may differ on another machine. Train again for the rest"
-            raise UsageError(f"--set {text}: not below data", remedy)
+        if text.partition("=")[0] not in WHEREABOUTS:
+            remedy = f"only {' and '.join(WHEREABOUTS)} may differ on another machine; train again for the rest"
+            raise UsageError(f"--set {text}: a run keeps its spec", remedy)
 
 
 def _runs_here() -> list[Run]:
@@ -211,11 +223,33 @@ class Destination:
             return path
         if not path.is_dir():
             raise UsageError(f"{path} is a file, not a directory", "give another --out")
-        if not (path / "spec.json").is_file():
+        entries = {entry.name for entry in path.iterdir()}
+        if not {"spec.json", "environment.json"} <= entries <= ENTRIES:
             raise UsageError(f"{path} holds something else than a run", "give a new or empty directory with --out")
         if not self.overwrite:
             raise UsageError(f"{path} holds a run", "give another --out, or --overwrite to replace it")
         return path
+
+    def claim(self, name: str) -> Path:
+        """Return the directory for a run of this spec, made, and no other training's.
+
+        Raises:
+            UsageError: as `choose`.
+            OutputError: it cannot be made.
+        """
+        path = self.choose(name)
+        for _ in range(CLAIMS):
+            path = self.choose(name)
+            with writing(path):
+                if self.overwrite and path.exists():
+                    shutil.rmtree(path)
+                try:
+                    path.mkdir(parents=True, exist_ok=self.out is not None)
+                    (path / "checkpoints").mkdir()
+                except FileExistsError:
+                    continue  # another training took it in the meantime
+            return path
+        raise OutputError(f"cannot make {path}: something is in its way", "give another directory with --out")
 
 
 def train_run(checked: CheckedSpec, device_name: str, destination: Destination, watcher: Watcher) -> Run:
@@ -224,13 +258,11 @@ def train_run(checked: CheckedSpec, device_name: str, destination: Destination, 
     Raises:
         ZooError: as `Training.run`, and where data, device or directory are wrong.
     """
-    run = Run(destination.choose(checked.spec.name))
+    destination.choose(checked.spec.name)
     device = find_device(device_name)
     splits = _load_splits(checked, device)
     state = training_state.begin(checked, device)
-    with writing(run.path):
-        shutil.rmtree(run.path, ignore_errors=True)
-        run.checkpoint_file.parent.mkdir(parents=True)
+    run = Run(destination.claim(checked.spec.name))
     write_text(run.spec_file, _json(checked.spec.document()))
     write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
     _train(run, checked, state, splits, watcher)
@@ -348,6 +380,20 @@ def _object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{text.strip()[:40]} is not an object")
     return value
+
+
+# Any: a number, or the text of an error.
+def _measured(line: str) -> dict[str, Any]:
+    """Return a line of metrics.jsonl.
+
+    Raises:
+        ValueError: it is not an object with an epoch and numbers.
+    """
+    row = _object(line)
+    words = [key for key, value in row.items() if not isinstance(value, int | float) and key != "error"]
+    if words or not isinstance(row.get("epoch"), int):
+        raise ValueError(f"{line.strip()[:40]} is no row of measurements")
+    return row
 
 
 def _line(row: Mapping[str, float | int | str]) -> str:

@@ -19,6 +19,7 @@ from zoo.nearest import suggestion
 from zoo.positions import Positions, positions
 
 MAX_BYTES = 2**20  # a hundred times the largest spec a person writes
+DEEPEST = 50  # levels of an override
 LONGEST_INTEGER = 40  # digits; 64 bits need 19
 
 
@@ -201,7 +202,13 @@ def override(source: Source, overrides: Sequence[str]) -> Source:
         dotted, equals, written = text.partition("=")
         if not equals or not dotted.strip("."):
             raise UsageError(f"--set {text!r} is not PATH=VALUE", "write for example --set train.epochs=3")
+        if dotted.count(".") > DEEPEST:
+            raise UsageError(f"--set {dotted[:40]}…: more than {DEEPEST} levels", "a spec is not that deep")
         path = _put(value, dotted, _override_value(written), text)
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UsageError(f"--set {text!r} is not Unicode", "write whole characters in UTF-8") from error
         overridden[path] = f"--set {text}"
     return Source(source.origin, source.text, value, overridden)
 

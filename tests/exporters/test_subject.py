@@ -90,7 +90,7 @@ def test_an_override_that_no_run_takes_is_told_also_where_a_spec_has_the_name(he
     with pytest.raises(UsageError) as refused:
         find_subject("linear3", ["train.seed=3"], untrained=False)
 
-    assert refused.value.message == "--set train.seed=3: not below data"
+    assert refused.value.message == "--set train.seed=3: a run keeps its spec"
 
 
 def test_a_name_that_nothing_has_is_no_run(here: Path) -> None:
