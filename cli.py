@@ -127,7 +127,8 @@ def train(
         if seed is not None or out is not None or overwrite:
             raise UsageError("--seed, --out and --overwrite do not go with --resume", "a resumed run keeps its own")
         from zoo.progress import TrainingProgress
-        from zoo.run import find_run, resume_run
+        from zoo.run import find_run
+        from zoo.trainer import resume_run
 
         run = find_run(resume, overrides)
         with TrainingProgress(run.checked.spec.train.epochs, len(run.rows())) as progress:
@@ -139,8 +140,9 @@ def train(
     seeds = () if seed is None else (f"train.seed={seed}",)
     checked = check_file(spec, (*overrides, *seeds))  # before torch is imported: a wrong spec is told at once
 
+    from zoo.destination import Destination
     from zoo.progress import TrainingProgress
-    from zoo.run import Destination, train_run
+    from zoo.trainer import train_run
 
     with TrainingProgress(checked.spec.train.epochs) as progress:
         run = train_run(checked, device, Destination(out, overwrite), progress)

@@ -26,6 +26,8 @@ FLOORS = (
     ("zoo.build",),
     ("zoo.training", "zoo.environment", "zoo.report"),
     ("zoo.run",),
+    ("zoo.destination",),
+    ("zoo.trainer",),
     ("zoo.prediction", "zoo.progress", "zoo.doctor"),
     ("zoo.console",),
     ("exporters",),

@@ -28,7 +28,9 @@ from exporters.golden import Array
 from exporters.runtimes import Answers
 from exporters.subject import Subject, find_subject
 from zoo.check import check_file
-from zoo.run import Destination, Run, train_run
+from zoo.destination import Destination
+from zoo.run import Run
+from zoo.trainer import train_run
 from zoo.training.loop import Row
 
 MakeSubject = Callable[..., Subject]

@@ -1,0 +1,91 @@
+"""Trainer: what a training writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import linear
+from zoo.check import check_file
+from zoo.destination import Destination
+from zoo.errors import OutputError, UsageError
+from zoo.progress import TrainingProgress
+from zoo.run import Run, evaluate_run
+from zoo.trainer import train_run
+
+Write = Callable[..., str]
+
+
+def trained(write: Write, **changes: object) -> Run:
+    checked = check_file(write(linear(**changes)))
+    return train_run(checked, "cpu", Destination(), TrainingProgress(checked.spec.train.epochs))
+
+
+def test_a_run_directory_is_complete(write: Write) -> None:
+    run = trained(write)
+    assert sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()) == [
+        "checkpoints/last.pt",
+        "environment.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "report.html",
+        "spec.json",
+    ]
+
+
+def test_the_spec_of_a_run_is_the_resolved_one(write: Write) -> None:
+    checked = check_file(write(linear()), ["train.epochs=1"])
+    run = train_run(checked, "cpu", Destination(), TrainingProgress(1))
+    assert run.checked.spec == checked.spec
+    assert json.loads(run.spec_file.read_text())["train"] == {"epochs": 1, "batch_size": 4, "shuffle": True, "seed": 0}
+
+
+def test_the_environment_names_the_machine_in_general_terms(write: Write) -> None:
+    environment = trained(write).environment()
+    assert {"started", "spec_sha256", "device", "threads", "system", "zoo", "python", "torch"} <= set(environment)
+    assert str(Path.home()) not in json.dumps(environment)
+
+
+def test_an_in_place_first_layer_leaves_the_data_alone(write: Write) -> None:
+    layers = [{"type": "ReLU", "inplace": True}, {"type": "Linear", "out_features": 1}]
+    run = trained(write, model__layers=layers, train__shuffle=False)
+    assert evaluate_run(run, "cpu")["test_loss"] == run.rows()[-1]["test_loss"]
+
+
+def test_a_directory_that_cannot_be_made_is_an_output_error(write: Write, here: Path) -> None:
+    (here / "file").touch()
+    checked = check_file(write(linear()))
+    with pytest.raises((OutputError, UsageError)):
+        train_run(checked, "cpu", Destination(here / "file" / "run"), TrainingProgress(2))
+
+
+def test_overwrite_replaces_a_run(write: Write) -> None:
+    run = trained(write)
+    (run.path / "export").mkdir()
+    checked = check_file(write(linear()))
+    again = train_run(checked, "cpu", Destination(run.path, overwrite=True), TrainingProgress(2))
+    assert again.path == run.path
+    assert not (run.path / "export").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_training_on_cuda_gives_the_same_run_directory(write: Write) -> None:
+    files = []
+    for device in ("cpu", "cuda"):
+        checked = check_file(write(linear()))
+        run = train_run(checked, device, Destination(Path(device)), TrainingProgress(2))
+        files.append(sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*")))
+        assert run.load_model()(torch.zeros(1, 2)).device.type == "cpu"
+    assert files[0] == files[1]
+
+
+def test_the_report_is_one_page_without_scripts_or_addresses(write: Write) -> None:
+    page = trained(write, name="line", summary="a < b & c").report_file.read_text()
+    assert "a &lt; b &amp; c" in page
+    assert "<svg" in page
+    assert "<script" not in page
+    assert "http" not in page

@@ -1,0 +1,113 @@
+"""Trainings from a spec to a run on disk: begun, gone on with, and recorded on the way."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as save_tensors
+
+from zoo.build import load_rows
+from zoo.check import CheckedSpec
+from zoo.data import Rows
+from zoo.destination import Destination
+from zoo.device import find_device, fitting
+from zoo.environment import describe_run
+from zoo.errors import DataError, Diverged, Interrupted, RunError
+from zoo.files import replacing, write_text, writing
+from zoo.report import render
+from zoo.run import Run
+from zoo.training import state as training_state
+from zoo.training.loop import Training, Watcher
+from zoo.training.state import State
+
+CHECKPOINT_EVERY = 10.0  # seconds between two checkpoints; each costs a write to the disk
+
+
+def train_run(checked: CheckedSpec, device_name: str, destination: Destination, watcher: Watcher) -> Run:
+    """Train a spec into a new run directory; nothing is written before the data and the device are found.
+
+    Raises:
+        ZooError: as `Training.run`, and where data, device or directory are wrong.
+    """
+    destination.choose(checked.spec.name)
+    device = find_device(device_name)
+    splits = _load_splits(checked, device)
+    state = training_state.begin(checked, device)
+    run = Run(destination.claim(checked.spec.name))
+    write_text(run.spec_file, _json(checked.spec.document()))
+    write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
+    _train(run, checked, state, splits, watcher)
+    return run
+
+
+def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
+    """Go on with a training from its last checkpoint.
+
+    Raises:
+        RunError: it has ended already, or its checkpoint is absent or damaged.
+        ZooError: as `train_run`.
+    """
+    if run.weights_file.is_file():
+        raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
+    device = find_device(device_name)
+    splits = _load_splits(run.checked, device)
+    state = training_state.resume(run.checkpoint_file, run.checked, device)
+    kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
+    write_text(run.metrics_file, "".join(_line(row) for row in kept))
+    _train(run, run.checked, state, splits, watcher)
+    return run
+
+
+def _load_splits(checked: CheckedSpec, device: torch.device) -> tuple[Rows, Rows]:
+    train, test = load_rows(checked, "train"), load_rows(checked, "test")
+    size, fewest = checked.spec.train.batch_size, checked.smallest_training_batch
+    if (len(train) % size or min(size, len(train))) < fewest:
+        remedy = "write a train.batch_size that leaves another remainder"
+        raise DataError(f"{len(train):,} rows in steps of {size} leave a last step of fewer than {fewest} rows", remedy)
+    return train.to(device), test.to(device)
+
+
+def _train(run: Run, checked: CheckedSpec, state: State, splits: tuple[Rows, Rows], watcher: Watcher) -> None:
+    """Train to the end; write metrics and checkpoints on the way, weights and report at the end."""
+
+    def save(state: State) -> None:
+        training_state.save(run.checkpoint_file, state)
+
+    training = Training(state, checked.spec, splits[0], splits[1], watcher, save)
+    saved = time.perf_counter()
+    try:
+        with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
+            for row in training.run():
+                _append(run.metrics_file, row)
+                if time.perf_counter() - saved > CHECKPOINT_EVERY:
+                    save(state)
+                    saved = time.perf_counter()
+    except Diverged as error:
+        _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
+        raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
+    except Interrupted as error:
+        remedy = f"{error.remedy} {run.path}"
+        raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
+    save(state)
+    write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in state.model.state_dict().items()}
+    with replacing(run.weights_file) as temporary:
+        # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
+        temporary.write_bytes(save_tensors(tensors, {"spec_sha256": checked.spec.sha256()}))
+
+
+def _append(path: Path, row: Mapping[str, float | int | str]) -> None:
+    with writing(path), path.open("a", encoding="utf-8") as lines:
+        lines.write(_line(row))
+
+
+def _line(row: Mapping[str, float | int | str]) -> str:
+    return json.dumps(row, allow_nan=False) + "\n"
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
