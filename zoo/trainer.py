@@ -55,7 +55,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
     device = find_device(device_name)
     splits = _load_splits(run.checked, device)
-    state = training_state.resume(run.checkpoint_file, run.checked, device)
+    state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits[0]))
     kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
     _train(run, run.checked, state, splits, watcher)

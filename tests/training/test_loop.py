@@ -171,7 +171,7 @@ def test_a_stopped_training_resumes_to_the_same_bits(
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         list(stop_at(stopped, stop, patched).run())
     torch.manual_seed(99)  # whatever else the process draws
-    resumed = training_state.resume(path, spec, CPU)
+    resumed = training_state.resume(path, spec, CPU, 50)
     assert (resumed.epoch, resumed.step) == stop
     rows = list(training(spec, resumed).run())
     assert weights(resumed) == weights(undisturbed)

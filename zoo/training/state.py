@@ -6,7 +6,9 @@ seed gives the same batches.
 
 from __future__ import annotations
 
+import math
 import pickle
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +21,24 @@ from zoo.build import build_model, build_optimizer
 from zoo.check import CheckedSpec
 from zoo.errors import RunError, reason
 from zoo.files import replacing
+from zoo.training.form import described, is_number, is_whole, require_form
+
+# Whatever a hostile file makes torch.load and the load_state_dict calls raise.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    ImportError,
+    pickle.PickleError,
+    struct.error,
+)
 
 
 @dataclass
@@ -31,6 +51,8 @@ class State:
     sampler: torch.Generator
     """Draws the order of the rows; on the CPU whatever the device."""
     device: torch.device
+    spec_sha256: str
+    """Of which spec the training is."""
     epoch: int = 0
     """Whole epochs done."""
     step: int = 0
@@ -67,7 +89,7 @@ def begin(checked: CheckedSpec, device: torch.device) -> State:
     torch.manual_seed(seed)
     model = build_model(checked).to(device)
     optimizer, scheduler = build_optimizer(checked, model.parameters())
-    return State(model, optimizer, scheduler, torch.Generator().manual_seed(seed), device)
+    return State(model, optimizer, scheduler, torch.Generator().manual_seed(seed), device, checked.spec.sha256())
 
 
 def save(path: Path, state: State) -> None:
@@ -76,7 +98,18 @@ def save(path: Path, state: State) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    record = {
+    content = BytesIO()
+    torch.save(_record(state), content)
+    with replacing(path) as temporary:
+        # As bytes: torch's own file writer reports a full disk as a RuntimeError.
+        temporary.write_bytes(content.getvalue())
+
+
+# Any: tensors, numbers, and dictionaries of them.
+def _record(state: State) -> dict[str, Any]:
+    """Return what a checkpoint holds."""
+    return {
+        "spec_sha256": state.spec_sha256,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "scheduler": state.scheduler.state_dict() if state.scheduler is not None else {},
@@ -88,15 +121,16 @@ def save(path: Path, state: State) -> None:
         "losses": None if state.losses is None else state.losses.cpu(),
         "last_loss": state.last_loss,
     }
-    content = BytesIO()
-    torch.save(record, content)
-    with replacing(path) as temporary:
-        # As bytes: torch's own file writer reports a full disk as a RuntimeError.
-        temporary.write_bytes(content.getvalue())
 
 
-def resume(path: Path, checked: CheckedSpec, device: torch.device) -> State:
+def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) -> State:
     """Return the state that a checkpoint holds; torch's global generators are set to it.
+
+    Args:
+        path: the checkpoint.
+        checked: the spec that it must be of.
+        device: where the training goes on.
+        rows: how many an epoch has.
 
     Raises:
         RunError: the checkpoint is absent, damaged, or of another spec.
@@ -106,18 +140,76 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device) -> State:
     if not path.is_file():
         raise RunError(f"there is no checkpoint at {path}", remedy)
     try:
-        # Any: torch.load has no better type; every value is checked by the load_state_dict that takes it.
-        record: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        state.model.load_state_dict(record["model"])
-        state.optimizer.load_state_dict(record["optimizer"])
-        if state.scheduler is not None:
-            state.scheduler.load_state_dict(record["scheduler"])
-        state.sampler.set_state(record["sampler"])
-        torch.set_rng_state(record["generator"])
-        if device.type == "cuda" and record["cuda_generator"] is not None:
-            torch.cuda.set_rng_state(record["cuda_generator"], device)
-        state.epoch, state.step, state.last_loss = int(record["epoch"]), int(record["step"]), record["last_loss"]
-        state.losses = None if record["losses"] is None else record["losses"].to(device)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise RunError(f"the checkpoint {path} is damaged or of another spec: {reason(error)}", remedy) from error
+        # Any: torch.load has no better type; _require looks at every value.
+        record: Any = torch.load(path, map_location="cpu", weights_only=True)
+        another = isinstance(record, dict) and record.get("spec_sha256", state.spec_sha256) != state.spec_sha256
+        if not another:
+            _require(record, state, checked, rows)
+            _restore(state, record)
+    except UNREADABLE as error:
+        raise RunError(f"the checkpoint {path} is damaged: {reason(error)}", remedy) from error
+    if another:
+        raise RunError(f"the checkpoint {path} is of another spec", remedy)
     return state
+
+
+def _restore(state: State, record: dict[str, Any]) -> None:
+    state.model.load_state_dict(record["model"])
+    state.optimizer.load_state_dict(record["optimizer"])
+    if state.scheduler is not None:
+        state.scheduler.load_state_dict(record["scheduler"])
+    state.sampler.set_state(record["sampler"])
+    torch.set_rng_state(record["generator"])
+    if state.device.type == "cuda" and record["cuda_generator"] is not None:
+        torch.cuda.set_rng_state(record["cuda_generator"], state.device)
+    state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
+    state.losses = None if record["losses"] is None else record["losses"].to(state.device)
+
+
+# Any: what was found in a file.
+def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None:
+    """Refuse a record that is not what `save` writes for this spec.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    pattern = _record(state)
+    if not isinstance(record, dict) or record.keys() != pattern.keys():
+        raise ValueError(f"it is {described(record)}")
+    _require_progress(record, checked.spec.train.epochs, -(-rows // checked.spec.train.batch_size))
+    if record["epoch"] or record["step"]:
+        pattern["optimizer"] = _stepped(checked, state.model)
+    for name in ("model", "optimizer", "scheduler", "sampler", "generator"):
+        require_form(record[name], pattern[name], name)
+    if pattern["cuda_generator"] is not None and record["cuda_generator"] is not None:
+        require_form(record["cuda_generator"], pattern["cuda_generator"], "cuda_generator")
+
+
+def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
+    """Refuse a record that is not between two steps of the training.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    for name, end in (("epoch", epochs), ("step", steps - 1)):
+        if not is_whole(record[name]) or not 0 <= record[name] <= end:
+            raise ValueError(f"{name} is {described(record[name])}, not a whole number from 0 to {end}")
+    last, losses = record["last_loss"], record["losses"]
+    if last is not None and not (is_number(last) and math.isfinite(last)):
+        raise ValueError(f"last_loss is {described(last)}, not a finite number")
+    if losses is not None:
+        require_form(losses, torch.zeros(steps), "losses")
+        if not losses.isfinite().all():
+            raise ValueError("losses are not finite")
+    elif record["step"]:
+        raise ValueError("losses are absent")
+
+
+def _stepped(checked: CheckedSpec, model: nn.Module) -> dict[str, Any]:
+    """Return the state of the spec's optimizer after a step on such a model: its form shows only then."""
+    parameters = [nn.Parameter(torch.zeros_like(p, device="cpu"), p.requires_grad) for p in model.parameters()]
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
+    optimizer, _ = build_optimizer(checked, parameters)
+    optimizer.step()
+    return optimizer.state_dict()
