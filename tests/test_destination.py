@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoo.destination import Destination
-from zoo.errors import OutputError, UsageError
+from zoo.errors import Diverged, Interrupted, OutputError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -32,19 +32,87 @@ def test_a_taken_directory_is_refused(here: Path, make: Callable[[Path], object]
 
 
 def test_overwrite_never_touches_what_is_no_run(here: Path) -> None:
-    run = Destination().claim("line")
+    with Destination().claimed("line") as run:
+        pass
     for name in ("spec.json", "environment.json", "thesis.txt"):
         (run / name).touch()
-    with pytest.raises(UsageError, match=r"runs/line holds something else than a run"):
-        Destination(run, overwrite=True).claim("line")
+    with (
+        pytest.raises(UsageError, match=r"runs/line holds something else than a run"),
+        Destination(run, overwrite=True).claimed("line"),
+    ):
+        pass
     assert (run / "thesis.txt").exists()
 
 
 def test_a_link_to_nowhere_is_an_output_error(here: Path) -> None:
     (here / "out").symlink_to(here / "nowhere")
-    with pytest.raises(OutputError, match=r"cannot make out: something is in its way"):
-        Destination(Path("out")).claim("line")
+    out = Destination(Path("out"))
+    with pytest.raises(OutputError, match=r"cannot make out: something is in its way"), out.claimed("line"):
+        pass
 
 
 def test_two_trainings_at_once_take_two_directories(here: Path) -> None:
-    assert [str(Destination().claim("line")) for _ in range(3)] == ["runs/line", "runs/line-2", "runs/line-3"]
+    with Destination().claimed("line") as first, Destination().claimed("line") as second:
+        assert [str(first), str(second)] == ["runs/line", "runs/line-2"]
+
+
+@pytest.fixture
+def old(here: Path) -> Path:
+    """A run that was there before."""
+    path = Path("runs/line")
+    path.mkdir(parents=True)
+    for name in ("spec.json", "environment.json", "model.safetensors"):
+        (path / name).write_text("old")
+    return path
+
+
+def fail(name: str, error: BaseException) -> None:
+    """Begin a run in the place of another, and raise."""
+    with Destination(overwrite=True).claimed(name) as path:
+        (path / "spec.json").write_text("new")
+        raise error
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_run_that_is_replaced_is_there_until_the_end(old: Path) -> None:
+    with Destination(overwrite=True).claimed("line") as path:
+        assert names(path) == ["checkpoints"]
+        (waiting,) = old.parent.glob(".line.replaced-*")
+        assert names(waiting) == ["environment.json", "model.safetensors", "spec.json"]
+    assert names(old.parent) == ["line", "line/checkpoints"]
+
+
+@pytest.mark.parametrize("error", [OutputError("full", "free"), KeyboardInterrupt(), MemoryError()], ids=repr)
+def test_a_run_comes_back_where_the_new_one_fails(old: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        fail("line", error)
+    assert names(old.parent) == ["line", *(f"line/{name}" for name in names(old))]
+    assert (old / "spec.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("error", [Diverged("nan", "lower"), Interrupted("in epoch 1", "resume", 2)], ids=repr)
+def test_a_run_to_go_on_with_or_to_look_into_replaces_the_old(old: Path, error: Exception) -> None:
+    with pytest.raises(type(error)):
+        fail("line", error)
+    assert names(old.parent) == ["line", "line/checkpoints", "line/spec.json"]
+
+
+def test_a_link_to_a_run_stays_a_link(old: Path, here: Path) -> None:
+    link = here / "link"
+    link.symlink_to(old.resolve())
+    with Destination(link, overwrite=True).claimed("line") as path:
+        (path / "spec.json").write_text("new")
+    assert link.is_symlink()
+    assert (old / "spec.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("out", [None, Path("runs/line")])
+def test_overwrite_takes_an_empty_or_absent_directory(here: Path, out: Path | None) -> None:
+    with Destination(out, overwrite=True).claimed("line") as path:
+        assert str(path) == "runs/line"
+    (path / "checkpoints").rmdir()
+    with Destination(out, overwrite=True).claimed("line") as path:
+        assert str(path) == "runs/line"

@@ -46,6 +46,13 @@ def test_the_newest_run_is_found_by_name_and_without(write: Write) -> None:
     assert find_run("runs/line").path == Path("runs/line")
 
 
+def test_a_run_that_waits_to_be_replaced_is_not_found(write: Write) -> None:
+    run = trained(write)
+    run.path.rename(run.path.with_name(".line.replaced-1"))
+    with pytest.raises(UsageError, match=r"no such run: line"):
+        find_run("line")
+
+
 def test_a_spoiled_run_does_not_hide_the_others(write: Write) -> None:
     good, bad = trained(write), trained(write)
     bad.environment_file.write_text("{")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from conftest import linear
+from test_files import no_file_above
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import OutputError, UsageError
@@ -61,6 +62,15 @@ def test_a_directory_that_cannot_be_made_is_an_output_error(write: Write, here: 
     checked = check_file(write(linear()))
     with pytest.raises((OutputError, UsageError)):
         train_run(checked, "cpu", Destination(here / "file" / "run"), TrainingProgress(2))
+
+
+def test_a_run_survives_an_overwrite_that_fails(write: Write) -> None:
+    run = trained(write)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    checked = check_file(write(linear(train__epochs=3)))
+    with pytest.raises(OutputError), no_file_above(600):
+        train_run(checked, "cpu", Destination(overwrite=True), TrainingProgress(3))
+    assert {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()} == before
 
 
 def test_overwrite_replaces_a_run(write: Write) -> None:

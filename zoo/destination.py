@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.errors import OutputError, UsageError
+from zoo.errors import Diverged, Interrupted, OutputError, UsageError
 from zoo.files import writing
 from zoo.run import RUNS
 
@@ -54,23 +57,59 @@ class Destination:
             raise UsageError(f"{path} holds a run", "give another --out, or --overwrite to replace it")
         return path
 
-    def claim(self, name: str) -> Path:
-        """Return the directory for a run of this spec, made, and no other training's.
+    @contextmanager
+    def claimed(self, name: str) -> Iterator[Path]:
+        """Yield the directory for a run of this spec, made, and no other training's.
+
+        A run that is replaced waits beside it as `.NAME.replaced-PID`, and is deleted when the block leaves a run
+        behind: at its end, or Interrupted or Diverged. After any other error it is back in its place. A process that is
+        killed in between (`kill -9`) leaves it waiting; a person may move it back.
 
         Raises:
             UsageError: as `choose`.
             OutputError: it cannot be made.
         """
         path = self.choose(name)
+        if self.overwrite and path.exists():
+            with _set_aside(path):
+                yield self._made(name)
+        else:
+            yield self._made(name)
+
+    def _made(self, name: str) -> Path:
+        path = self.choose(name)
         for _ in range(CLAIMS):
             path = self.choose(name)
             with writing(path):
-                if self.overwrite and path.exists():
-                    shutil.rmtree(path)
                 try:
-                    path.mkdir(parents=True, exist_ok=self.out is not None)
+                    path.mkdir(parents=True, exist_ok=self.out is not None or self.overwrite)
                     (path / "checkpoints").mkdir()
                 except FileExistsError:
                     continue  # another training took it in the meantime
             return path
         raise OutputError(f"cannot make {path}: something is in its way", "give another directory with --out")
+
+
+@contextmanager
+def _set_aside(path: Path) -> Iterator[None]:
+    """Put an empty directory in the place of a run, which comes back where the block fails."""
+    home = path.resolve()  # a link to a run stays a link
+    old = home.with_name(f".{home.name}.replaced-{os.getpid()}")
+    with writing(path):
+        home.rename(old)
+    replaced = False
+    try:
+        with writing(path):
+            home.mkdir()
+        yield
+        replaced = True
+    except (Interrupted, Diverged):
+        replaced = True  # the new run is there, to go on with or to look into
+        raise
+    finally:
+        if replaced:
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            shutil.rmtree(home, ignore_errors=True)
+            with writing(path):
+                old.rename(home)

@@ -160,7 +160,7 @@ def require_data_options(overrides: Sequence[str]) -> None:
 
 
 def _runs_here() -> list[Run]:
-    return [Run(path.parent) for path in RUNS.glob("*/spec.json") if (path.parent / "environment.json").is_file()]
+    return [Run(path.parent) for path in RUNS.glob("[!.]*/spec.json") if (path.parent / "environment.json").is_file()]
 
 
 def _started(run: Run) -> str:

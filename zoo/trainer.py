@@ -37,10 +37,11 @@ def train_run(checked: CheckedSpec, device_name: str, destination: Destination, 
     device = find_device(device_name)
     splits = _load_splits(checked, device)
     state = training_state.begin(checked, device)
-    run = Run(destination.claim(checked.spec.name))
-    write_text(run.spec_file, _json(checked.spec.document()))
-    write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
-    _train(run, checked, state, splits, watcher)
+    with destination.claimed(checked.spec.name) as path:
+        run = Run(path)
+        write_text(run.spec_file, _json(checked.spec.document()))
+        write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
+        _train(run, checked, state, splits, watcher)
     return run
 
 
