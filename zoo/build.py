@@ -12,15 +12,23 @@ from zoo.check import CheckedSpec
 from zoo.data import Inputs, Rows, Split
 from zoo.device import fitting
 from zoo.errors import DataError
+from zoo.graph import graph_module, is_chain
 
 
-def build_model(checked: CheckedSpec) -> nn.Sequential:
-    """Return the plain torch module; its weights are drawn from torch's global generator, as torch does."""
+def build_model(checked: CheckedSpec) -> nn.Module:
+    """Return the plain torch module; its weights are drawn from torch's global generator, as torch does.
+
+    A chain of modules is a torch.nn.Sequential; what branches and joins is a torch.fx.GraphModule, whose `code` is the
+    whole computation. Neither needs zoo to run.
+    """
     with fitting("the model", "write smaller layers"):
-        return nn.Sequential(OrderedDict((placed.name, placed.layer.build(placed.input)) for placed in checked.layers))
+        if is_chain(checked.layers):
+            named = ((placed.name, placed.layer.build(placed.input)) for placed in checked.layers)
+            return nn.Sequential(OrderedDict(named))
+        return graph_module(checked.layers)
 
 
-def fresh_model(checked: CheckedSpec) -> nn.Sequential:
+def fresh_model(checked: CheckedSpec) -> nn.Module:
     """Return the module in evaluation mode as a training begins with it; torch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(checked.spec.train.seed)
@@ -28,10 +36,8 @@ def fresh_model(checked: CheckedSpec) -> nn.Sequential:
 
 
 def parameter_counts(checked: CheckedSpec) -> dict[str, int]:
-    """Return how many parameters each layer learns; no memory is taken for them."""
-    with torch.device("meta"):
-        modules = {placed.name: placed.layer.build(placed.input) for placed in checked.layers}
-    return {name: sum(p.numel() for p in module.parameters()) for name, module in modules.items()}
+    """Return how many parameters each layer learns."""
+    return {placed.name: count for placed, count in zip(checked.layers, checked.parameter_counts, strict=True)}
 
 
 def build_optimizer(

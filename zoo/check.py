@@ -5,13 +5,14 @@ from __future__ import annotations
 import keyword
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from zoo.data import Example
 from zoo.errors import Path, Problem, ShapeError, SpecError
 from zoo.layers import Layer
-from zoo.layers.layer import kind
 from zoo.losses import Loss
 from zoo.metrics import Metric
+from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
 from zoo.shapes import Shape
 from zoo.source import Source, read_source
 from zoo.spec import Spec, parse
@@ -26,19 +27,8 @@ register_full_backward_pre_hook register_load_state_dict_post_hook register_load
 register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
 set_submodule shape_env share_memory state_dict to to_empty to_folder train training type xpu zero_grad
 """
-RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist)
+RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist) | {INPUT_ID, "shortcut"}
 """Names that torch modules and exported graphs keep for themselves, or cannot carry in their code."""
-
-
-@dataclass(frozen=True)
-class PlacedLayer:
-    """A layer where it stands: its name in the state dict, and the shapes around it."""
-
-    name: str
-    layer: Layer
-    """With named sizes replaced by numbers."""
-    input: Shape
-    output: Shape
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,13 @@ class CheckedSpec:
         return self.layers[-1].output
 
     @property
+    def parameter_counts(self) -> tuple[int, ...]:
+        """Return how many parameters each layer learns."""
+        return tuple(
+            sum(prod(sizes) for sizes in placed.layer.parameter_shapes(placed.input).values()) for placed in self.layers
+        )
+
+    @property
     def smallest_training_batch(self) -> int:
         """Return the fewest rows that torch trains every layer on."""
         return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)
@@ -73,11 +70,12 @@ def check(source: Source) -> CheckedSpec:
     problems: list[Problem] = []
     example = spec.data.example()
     input_shape = _transformed(source, spec, example, problems)
-    problems += _name_problems(source, spec.model.layers)
-    layers = _placed(source, spec.model.layers, input_shape, example, problems) if input_shape else ()
-    if input_shape is None or len(layers) < len(spec.model.layers):
-        raise SpecError(tuple(problems))
-    checked = CheckedSpec(source, spec, example, input_shape, layers)
+    layers, below = spec.model.parts()
+    problems += _name_problems(source, layers, ("model", *below))
+    placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
+    if input_shape is None or not placer.place(layers, ("model", *below)):
+        raise SpecError(tuple(dict.fromkeys(problems)))
+    checked = CheckedSpec(source, spec, example, input_shape, tuple(placer.steps))
     _judge_output(checked, problems)
     _judge_batches(checked, problems)
     if problems:
@@ -109,42 +107,21 @@ def _transformed(source: Source, spec: Spec, example: Example, problems: list[Pr
     return shape
 
 
-def _placed(
-    source: Source, layers: tuple[Layer, ...], shape: Shape, example: Example, problems: list[Problem]
-) -> tuple[PlacedLayer, ...]:
-    """Return the layers with their shapes, up to the first that refuses its input."""
-    placed: list[PlacedLayer] = []
-    giver = "the data"
-    for index, declared in enumerate(layers):
-        path: Path = ("model", "layers", index)
-        try:
-            layer = declared.with_sizes(example.sizes)
-        except ShapeError as error:
-            problems.append(source.problem((*path, error.option), error.message, error.remedy))
-            break
-        try:
-            output = layer.output_shape(shape)
-        except ShapeError as error:
-            message = f"{error.message}, but {giver} gives {shape}"
-            problems.append(source.problem((*path, error.option or "type"), message, error.remedy))
-            break
-        placed.append(PlacedLayer(layer.id or str(index), layer, shape, output))
-        shape, giver = output, f"{kind(layer)} above"
-    return tuple(placed)
-
-
-def _name_problems(source: Source, layers: tuple[Layer, ...]) -> list[Problem]:
+def _name_problems(source: Source, layers: tuple[Layer, ...], path: Path) -> list[Problem]:
+    """Return the problems of ids, in a list of layers and in the lists inside them."""
     problems: list[Problem] = []
     seen: set[str] = set()
     for index, layer in enumerate(layers):
-        path: Path = ("model", "layers", index, "id")
+        here: Path = (*path, index, "id")
         if layer.id in RESERVED:
             message = f'the id "{layer.id}" is a name that torch keeps for itself'
-            problems.append(source.problem(path, message, f'write another, such as "{layer.id}_layer"'))
+            problems.append(source.problem(here, message, f'write another, such as "{layer.id}_layer"'))
         elif layer.id in seen:
-            problems.append(source.problem(path, f'two layers have the id "{layer.id}"', "write another id"))
+            problems.append(source.problem(here, f'two layers have the id "{layer.id}"', "write another id"))
         if layer.id is not None:
             seen.add(layer.id)
+        for inner, parts in nested(layer):
+            problems += _name_problems(source, parts, (*path, index, *inner))
     return problems
 
 
@@ -166,11 +143,11 @@ def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
     classes = len(checked.example.classes)
     given = checked.output.dims[1] if checked.output.rank > 1 else 0
     if classes and target.dtype == "int64" and given != classes and not problems:
-        last = len(checked.layers) - 1
+        last = checked.layers[-1]
         message = f"the model gives {checked.output}, but {type(spec.data).__name__} has {classes} classes"
         remedy = 'write "out_features": "classes" in the last Linear'
-        option = "out_features" if "out_features" in type(spec.model.layers[last]).model_fields else "type"
-        problems.append(source.problem(("model", "layers", last, option), message, remedy))
+        option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
+        problems.append(source.problem((*last.path, option), message, remedy))
 
 
 def _judge_batches(checked: CheckedSpec, problems: list[Problem]) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from zoo.choice import Choice
 from zoo.errors import Path, Problem
 from zoo.nearest import suggestion
 from zoo.source import Source
 from zoo.strict import Strict
 
 _MISSING = object()
+
+Judge = type[Strict] | Choice
 
 _NOUNS = {
     "int_type": "a whole number",
@@ -94,11 +97,11 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             message = f'{_name_of(source, owner, root)} has no option "{_shortened(name)}"'
             return source.problem(path, message, suggestion(name, options))
         case "union_tag_not_found":
-            kinds = _kinds(_classes_at(root, source.value, path))
+            kinds = _kinds(_judges_at(root, source.value, path))
             got = f"{_described(source, path)} has no type"
             return source.problem(path, got, f'write "type": one of {", ".join(sorted(kinds)[:12])}')
         case "union_tag_invalid":
-            kinds = _kinds(_classes_at(root, source.value, path))
+            kinds = _kinds(_judges_at(root, source.value, path))
             written = _shown(_value(source.value, (*path, "type")))
             named = written.strip('"')
             message = f"no {_described(source, path)} has the type {written}"
@@ -181,34 +184,45 @@ def _options(model: type[Strict] | None) -> list[str]:
     return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _kinds(classes: Mapping[str, type[Strict]]) -> list[str]:
-    return [name for name, model in classes.items() if "type" in model.model_fields]
+def _kinds(judges: Iterable[Judge]) -> list[str]:
+    """Return the types that may be written where these judge."""
+    return [name for judge in judges if isinstance(judge, Choice) for name in judge.names]
 
 
 def _class_at(root: type[Strict], document: object, path: Path) -> type[Strict] | None:
     """Return the class that judges the object at `path`."""
-    classes = _classes_at(root, document, path)
     value = _value(document, path)
-    if isinstance(value, dict) and isinstance(value.get("type"), str):
-        return classes.get(value["type"])
-    return next(iter(classes.values())) if len(classes) == 1 else None
+    found = []
+    for judge in _judges_at(root, document, path):
+        model = judge.class_of(value) if isinstance(judge, Choice) else judge
+        found += [model] if model is not None else []
+    return found[0] if len(found) == 1 else None
 
 
-def _classes_at(root: type[Strict], document: object, path: Path) -> dict[str, type[Strict]]:
-    """Return the classes that may stand at `path`, by their names."""
+def _judges_at(root: type[Strict], document: object, path: Path) -> tuple[Judge, ...]:
+    """Return what judges the object at `path`: classes, and choices between classes."""
     if not path:
-        return {root.__name__: root}
+        return (root,)
     if isinstance(path[-1], int):
-        return _classes_at(root, document, path[:-1])
+        return _judges_at(root, document, path[:-1])
     owner = _class_at(root, document, path[:-1])
     fields = {} if owner is None else {field.alias or name: field for name, field in owner.model_fields.items()}
     declared = fields.get(path[-1])
-    return {} if declared is None else {model.__name__: model for model in _members(declared.annotation)}
+    if declared is None:
+        # A key of a table such as `blocks`: the table's own members judge it.
+        return _judges_at(root, document, path[:-1]) if owner is None and len(path) > 1 else ()
+    marks = tuple(mark for mark in declared.metadata if isinstance(mark, Choice))
+    return marks or tuple(_judges(declared.annotation))
 
 
-def _members(annotation: object) -> Iterator[type[Strict]]:
-    """Yield the classes inside an annotation: of unions, tuples and Annotated."""
+def _judges(annotation: object) -> Iterator[Judge]:
+    """Yield the classes and choices inside an annotation: of unions, tuples and Annotated."""
+    parts = get_args(annotation)
+    marks = [part for part in (*parts, annotation) if isinstance(part, Choice)]
+    if marks:
+        yield from marks
+        return
     if isinstance(annotation, type) and issubclass(annotation, Strict):
         yield annotation
-    for part in get_args(annotation):
-        yield from _members(part)
+    for part in parts:
+        yield from _judges(part)

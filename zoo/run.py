@@ -101,7 +101,7 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.metrics_file} cannot be read: {reason(error)}", "train again") from error
 
-    def load_model(self) -> nn.Sequential:
+    def load_model(self) -> nn.Module:
         """Return the trained module in evaluation mode, on the CPU.
 
         Raises:

@@ -11,20 +11,13 @@ from pydantic import ConfigDict, Field, ValidationError
 from zoo.data import AnyData
 from zoo.diagnosis import problems_of
 from zoo.errors import SpecError
-from zoo.layers import AnyLayer
 from zoo.losses import AnyLoss
 from zoo.metrics import AnyMetric
+from zoo.models import AnyModel
 from zoo.optimizers import AnyOptimizer
 from zoo.schedulers import AnyScheduler
 from zoo.source import Source
 from zoo.strict import Count, Seed, Strict
-
-
-class Model(Strict):
-    """An architecture from layers, each fed by the one above."""
-
-    layers: Annotated[tuple[AnyLayer, ...], Field(min_length=1, max_length=10_000)]
-    """From the data to the loss, in order."""
 
 
 class Train(Strict):
@@ -53,7 +46,7 @@ class Spec(Strict):
     """What the model does, in a sentence."""
     data: AnyData
     """Where the rows come from."""
-    model: Model
+    model: AnyModel
     """The architecture."""
     loss: AnyLoss
     """What training makes small."""
@@ -85,14 +78,14 @@ def parse(source: Source) -> Spec:
         SpecError: an option is unknown, missing, of the wrong type or out of its range; all of them at once.
     """
     try:
-        # As JSON, not as Python values: there a list is the way to write a tuple, also in strict mode.
-        return Spec.model_validate_json(json.dumps(source.value))
+        return Spec.model_validate(_frozen(source.value))
     except ValidationError as error:
         raise SpecError(problems_of(source, error, Spec)) from error
 
 
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) that editors complete and explain with."""
-    schema = Spec.model_json_schema(by_alias=True)
-    title = "A spec of zoo: what a model is"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
+# Any: a JSON value.
+def _frozen(value: Any) -> Any:
+    """Return the value with tuples for lists: strict classes take no lists."""
+    if isinstance(value, dict):
+        return {key: _frozen(part) for key, part in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

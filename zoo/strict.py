@@ -10,17 +10,20 @@ import ast
 import inspect
 import textwrap
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 LARGEST_SIZE = 2**31 - 1  # the largest size of one axis that every runtime can index
 
 
 class Named:
-    """Marks a size that may be a name the data knows, such as "classes"."""
+    """Marks a size that may be a name the data knows: "classes", "vocabulary", "context"."""
 
 
 Count = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
@@ -30,7 +33,7 @@ Positive = Annotated[float, Field(gt=0, le=1e30)]
 NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]
 Integer = Annotated[int, Field(ge=-LARGEST_SIZE, le=LARGEST_SIZE)]
-Size = Annotated[Count | Literal["classes"], Named()]
+Size = Annotated[Count | Literal["classes", "vocabulary", "context"], Named()]
 
 
 class Strict(BaseModel):

@@ -1,19 +1,22 @@
-"""The layers of the language: one file a family, one union."""
+"""The layers of the language: one file a family, one table."""
 
 from typing import Annotated
 
-from pydantic import Field
-
-from zoo.layers.activation import GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
-from zoo.layers.dropout import Dropout
+from zoo.choice import Choice
 from zoo.layers.layer import Layer
-from zoo.layers.linear import Identity, Linear
-from zoo.layers.normalization import BatchNorm1d, LayerNorm
-from zoo.layers.shaping import Flatten
 
-AnyLayer = Annotated[
-    BatchNorm1d | Dropout | Flatten | GELU | Identity | LayerNorm | LeakyReLU | Linear | ReLU | SiLU | Sigmoid | Tanh,
-    Field(discriminator="type"),
-]
+LAYERS = Choice(
+    "layer",
+    {
+        "zoo.layers.activation": ("GELU", "LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh"),
+        "zoo.layers.composite": ("Block", "Parallel", "Repeat", "Residual"),
+        "zoo.layers.dropout": ("Dropout",),
+        "zoo.layers.joining": ("Add", "Concat", "Multiply"),
+        "zoo.layers.linear": ("Identity", "Linear"),
+        "zoo.layers.normalization": ("BatchNorm1d", "LayerNorm"),
+        "zoo.layers.shaping": ("Flatten",),
+    },
+)
+AnyLayer = Annotated[Layer, LAYERS]
 
-__all__ = ["AnyLayer", "Layer"]
+__all__ = ["LAYERS", "AnyLayer", "Layer"]

@@ -4,38 +4,106 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from zoo.errors import ShapeError
-from zoo.shapes import Shape
+from zoo.shapes import Shape, Value
 from zoo.strict import Named, Strict
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, fx, nn
 
 LayerId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+"""A name in the state dict."""
+
+Sizes = tuple[int, ...]
+
+
+class Emitter(Protocol):
+    """Writes down how one layer computes, as a part of a torch.fx graph.
+
+    What it returns are proxies: torch functions, methods and operators on them are written down as well.
+    """
+
+    def module(self, module: nn.Module, name: str = "") -> nn.Module:
+        """Return `module`, to be called on proxies; it stands in the state dict at the layer's name, or below it."""
+
+    def parameter(self, name: str, value: Tensor) -> fx.Proxy:
+        """Return a learned tensor, which stands in the state dict below the layer's name."""
+
+    def buffer(self, name: str, value: Tensor) -> fx.Proxy:
+        """Return a tensor that is not learned and not in the state dict."""
 
 
 class Layer(Strict):
     """What every layer has."""
 
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
+
+    any_axes: ClassVar[bool] = False
+    """Whether the layer takes tensors whose first axis is not the batch, such as the state of an LSTM."""
+    functional: ClassVar[bool] = False
+    """Whether the layer is written down with `emit` alone, because torch has no module for it."""
+
     id: LayerId | None = None
     """Name in the state dict and in messages; without it, the layer's position counted from 0."""
+    source: Annotated[LayerId | None, Field(alias="from")] = None
+    """The id of the layer whose output goes in, when it is not the one above."""
 
-    @abstractmethod
-    def output_shape(self, shape: Shape) -> Shape:
+    @property
+    def above(self) -> str | None:
+        """Return the id of the layer whose output goes in first; None for the layer above."""
+        return self.source
+
+    @property
+    def joined(self) -> tuple[str, ...]:
+        """Return the ids of the layers whose outputs go in beside the first."""
+        return ()
+
+    def output_shape(self, shape: Shape) -> Value:
         """Return the shape that comes out when `shape` goes in.
 
         Raises:
             ShapeError: torch would refuse this input. The message says what the layer needs; the check adds what it is
                 given, and by whom.
         """
+        raise NotImplementedError(f"{kind(self)} takes several inputs")
 
-    @abstractmethod
+    def infer(self, values: tuple[Value, ...]) -> Value:
+        """Return what comes out when `values` go in: the first input, then those of `joined`.
+
+        Raises:
+            ShapeError: as `output_shape`; or an input is several tensors, or its first axis is not the batch.
+        """
+        shape = values[0]
+        if not isinstance(shape, Shape):
+            raise ShapeError(f"{kind(self)} needs one tensor", 'choose one: {"type": "Select", "index": 0} above it')
+        if not (shape.batched or self.any_axes):
+            raise ShapeError(
+                f"{kind(self)} needs the batch on its first axis", 'bring it there: {"type": "Index"} or "Permute"'
+            )
+        return self.output_shape(shape)
+
     def build(self, shape: Shape) -> nn.Module:
         """Return the torch module for inputs of `shape`, with freshly drawn weights."""
+        raise NotImplementedError(f"{kind(self)} is a function")
+
+    def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
+        """Return the proxy of what the layer computes from the proxies of its inputs."""
+        # Any: torch.fx has proxies in the places of tensors.
+        (shape,) = values
+        assert isinstance(shape, Shape)  # infer has judged it
+        return emitter.module(self.build(shape))(*inputs)
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
+        """Return the sizes of each tensor the layer learns, by its name below the layer's, in torch's order."""
+        return {}
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return how many multiplications with additions one row of `shape` costs; 0 where they are not the point."""
+        return 0
 
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return the fewest rows of `shape` that torch trains this layer on."""
@@ -60,6 +128,8 @@ class Layer(Strict):
 class Elementwise(Layer):
     """What every layer has that works on each number alone."""
 
+    any_axes: ClassVar[bool] = True
+
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
 
@@ -68,6 +138,16 @@ class Elementwise(Layer):
         """
         require_float(self, shape)
         return shape
+
+
+class Function(Layer):
+    """What every layer has that is a torch function, or several, and no module."""
+
+    functional: ClassVar[bool] = True
+
+    @abstractmethod
+    def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
+        """Return the proxy of what the layer computes from the proxies of its inputs."""
 
 
 def kind(layer: Layer) -> str:
@@ -84,6 +164,19 @@ def require_float(layer: Layer, shape: Shape) -> None:
         )
 
 
+def axis_size(layer: Layer, shape: Shape, axis: int) -> int:
+    """Return the size of an axis that must be known.
+
+    Raises:
+        ShapeError: the axis is the batch, a sequence of any length, or not there.
+    """
+    size = shape.dims[axis] if -shape.rank <= axis < shape.rank else ""
+    if not isinstance(size, int):
+        remedy = "give it rows of known sizes" if size else "keep one in the layer above"
+        raise ShapeError(f"{kind(layer)} needs axis {axis} to have a known size", remedy)
+    return size
+
+
 def features(layer: Layer, shape: Shape) -> int:
     """Return the size of the last axis.
 
@@ -93,7 +186,7 @@ def features(layer: Layer, shape: Shape) -> int:
     require_float(layer, shape)
     if shape.rank < 2:
         raise ShapeError(f"{kind(layer)} needs an axis after the batch", "keep one in the layer above")
-    return shape.row[-1]
+    return axis_size(layer, shape, -1)
 
 
 def agreed(layer: Layer, option: str, written: int | None, given: int, unit: str) -> int:

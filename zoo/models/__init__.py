@@ -1,0 +1,11 @@
+"""What may stand as `model`: an architecture from layers, or one that torchvision knows by name."""
+
+from typing import Annotated
+
+from zoo.choice import Choice
+from zoo.models.model import Model
+
+MODELS = Choice("model", {"zoo.models.layered": ("Layered",)}, untyped="Layered")
+AnyModel = Annotated[Model, MODELS]
+
+__all__ = ["MODELS", "AnyModel", "Model"]

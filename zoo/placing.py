@@ -1,0 +1,221 @@
+"""Placing: the layers of a spec laid out as numbered steps, each with its name, its inputs and its shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from zoo.errors import Path, Problem, ShapeError
+from zoo.layers.layer import Layer, kind
+from zoo.nearest import suggestion
+from zoo.shapes import Shape, Value
+from zoo.source import Source
+
+MOST_STEPS = 20_000  # twenty times the largest model people train; a Repeat of Repeats could stand for any number
+THE_INPUT = -1
+"""The step that gives the model's input."""
+INPUT_ID = "input"
+"""What `from` calls the model's input."""
+# These give their input, or a view of it, so that overwriting their output overwrites their input.
+_VIEW_NAMES = """
+Identity Flatten Unflatten Reshape Permute Transpose Squeeze Unsqueeze Select Index Narrow Dropout Dropout1d Dropout2d
+Dropout3d AlphaDropout FeatureAlphaDropout StochasticDepth
+"""
+_VIEWS = frozenset(_VIEW_NAMES.split())
+
+# Their gradient is computed from their output.
+_KEEPER_NAMES = """
+ReLU Sigmoid Tanh Softmax Softmax2d Softmin LogSoftmax ELU SELU CELU Hardtanh ReLU6 LeakyReLU RReLU Threshold
+"""
+_KEEPS_ITS_OUTPUT = frozenset(_KEEPER_NAMES.split())
+
+
+@dataclass(frozen=True)
+class PlacedLayer:
+    """A layer where it stands: its name in the state dict, what goes in, and what comes out."""
+
+    name: str
+    layer: Layer
+    """With named sizes replaced by numbers."""
+    path: Path
+    """Where the spec declares it."""
+    inputs: tuple[int, ...]
+    """The steps that give what goes in; THE_INPUT for the model's input."""
+    values: tuple[Value, ...]
+    """What goes in."""
+    result: Value
+    """What comes out."""
+
+    @property
+    def input(self) -> Shape:
+        """Return the first tensor that goes in."""
+        return _first(self.values[0])
+
+    @property
+    def output(self) -> Shape:
+        """Return the first tensor that comes out."""
+        return _first(self.result)
+
+
+def _first(value: Value) -> Shape:
+    return value if isinstance(value, Shape) else _first(value[0])
+
+
+class _Refused(Exception):
+    """A layer refuses its input, so that nothing is known of what follows; its problem is written down."""
+
+
+@dataclass
+class Placer:
+    """Lays out layers, and writes down the problems on the way."""
+
+    source: Source
+    input: Shape
+    sizes: Mapping[str, int]
+    """What named sizes stand for."""
+    steps: list[PlacedLayer] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    _scopes: list[dict[str, int]] = field(default_factory=lambda: [{INPUT_ID: THE_INPUT}])
+    _spoken: dict[int, str] = field(default_factory=lambda: {THE_INPUT: "the data"})
+
+    def place(self, layers: tuple[Layer, ...], path: Path) -> bool:
+        """Lay out a whole model; return whether every layer has found its place."""
+        try:
+            last = self.chain(layers, path, (), THE_INPUT)
+        except _Refused:
+            return False
+        self._judge_uses(last)
+        return not self.problems
+
+    def chain(self, layers: tuple[Layer, ...], path: Path, names: tuple[str, ...], step: int) -> int:
+        """Return the last step of `layers`, which stand at `path`, the first fed by `step`."""
+        scope: dict[str, int] = {}
+        self._scopes.append(scope)
+        try:
+            for index, layer in enumerate(layers):
+                step = self._layer(layer, (*path, index), (*names, layer.id or str(index)), step)
+                if layer.id is not None:
+                    scope[layer.id] = step
+        finally:
+            self._scopes.pop()
+        return step
+
+    def _layer(self, layer: Layer, path: Path, names: tuple[str, ...], above: int) -> int:
+        first = above if layer.above is None else self._find(layer.above, path)
+        lay = getattr(layer, "lay", None)
+        if lay is not None:
+            step: int = lay(_Site(self, layer, path, names), first)
+            self._spoken[step] = layer.id or f"{kind(layer)} above"
+            return step
+        return self.step(layer, path, names, (first, *(self._find(name, path) for name in layer.joined)))
+
+    def step(self, declared: Layer, path: Path, names: tuple[str, ...], inputs: tuple[int, ...]) -> int:
+        """Return the number of a layer's step, fed by those of `inputs`."""
+        if len(self.steps) >= MOST_STEPS:
+            message = f"the model has more than {MOST_STEPS:,} layers"
+            self._refuse(path, "type", message, "repeat fewer times")
+        values = tuple(self.input if step == THE_INPUT else self.steps[step].result for step in inputs)
+        given = " and ".join(
+            dict.fromkeys(
+                f"{self._spoken[step]} gives {shown(value)}" for step, value in zip(inputs, values, strict=True)
+            )
+        )
+        try:
+            layer = declared.with_sizes(self.sizes)
+        except ShapeError as error:
+            self._refuse(path, error.option, error.message, error.remedy)
+        try:
+            result = layer.infer(values)
+        except ShapeError as error:
+            self._refuse(path, error.option or "type", f"{error.message}, but {given}", error.remedy)
+        self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result))
+        step = len(self.steps) - 1
+        self._spoken[step] = layer.id or f"{kind(layer)} above"
+        return step
+
+    def _refuse(self, path: Path, option: str, message: str, remedy: str) -> NoReturn:
+        self.problems.append(self.source.problem((*path, option), message, remedy))
+        raise _Refused
+
+    def _find(self, name: str, path: Path) -> int:
+        known = {key: step for scope in self._scopes for key, step in scope.items()}  # the innermost scope wins
+        if name in known:
+            return known[name]
+        return self._refuse(path, "from", f'no layer before this one has the id "{name}"', suggestion(name, known))
+
+    def _judge_uses(self, last: int) -> None:
+        """Refuse layers whose output nothing uses, and in-place layers that overwrite what another one reads."""
+        readers: dict[int, list[int]] = {}
+        for number, placed in enumerate(self.steps):
+            for given in placed.inputs:
+                readers.setdefault(given, []).append(number)
+        for number, placed in enumerate(self.steps):
+            if number != last and number not in readers:
+                message = f"nothing uses the output of {_called(placed)}"
+                remedy = 'remove the layer, or name its id in another layer\'s "from"'
+                self.problems.append(self.source.problem((*placed.path, "type"), message, remedy))
+        roots: dict[int, int] = {THE_INPUT: THE_INPUT}
+        for number, placed in enumerate(self.steps):
+            overwrites = _in_place(placed.layer)
+            roots[number] = roots[placed.inputs[0]] if overwrites or kind(placed.layer) in _VIEWS else number
+            if overwrites:
+                self._judge_overwriting(number, roots, readers)
+
+    def _judge_overwriting(self, number: int, roots: Mapping[int, int], readers: Mapping[int, list[int]]) -> None:
+        """Refuse an in-place layer where somebody else needs what it overwrites, for the output or for the gradient."""
+        placed = self.steps[number]
+        same = [step for step, root in roots.items() if root == roots[number] and step != number]
+        others = [reader for step in same for reader in readers[step] if roots.get(reader) != roots[number]]
+        keepers = [step for step in same if step != THE_INPUT and kind(self.steps[step].layer) in _KEEPS_ITS_OUTPUT]
+        for culprit in (*others, *keepers):
+            what = (
+                "its input, which {} reads too" if culprit in others else "the output of {}, which its gradient needs"
+            )
+            message = f"{kind(placed.layer)} overwrites {what.format(_called(self.steps[culprit]))}"
+            self.problems.append(self.source.problem((*placed.path, "inplace"), message, "remove inplace"))
+            return
+
+
+def _in_place(layer: Layer) -> bool:
+    return bool(getattr(layer, "inplace", False))
+
+
+def _called(placed: PlacedLayer) -> str:
+    return placed.layer.id or kind(placed.layer)
+
+
+def nested(layer: Layer) -> Iterator[tuple[Path, tuple[Layer, ...]]]:
+    """Yield each list of layers inside a composite, with its path below the composite."""
+    if hasattr(layer, "lay"):
+        for option in type(layer).model_fields:
+            parts = getattr(layer, option)
+            if isinstance(parts, tuple) and parts and all(isinstance(part, Layer) for part in parts):
+                yield (option,), parts
+            elif isinstance(parts, tuple) and parts and all(isinstance(part, tuple) for part in parts):
+                yield from (((option, index), part) for index, part in enumerate(parts))
+
+
+def shown(value: Value) -> str:
+    """Return a shape, or the shapes of several tensors, as a message writes them."""
+    if isinstance(value, Shape):
+        return str(value)
+    return f"{len(value)} tensors " + ", ".join(shown(part) for part in value)
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where a composite lays out its layers."""
+
+    placer: Placer
+    layer: Layer
+    path: Path
+    names: tuple[str, ...]
+
+    def chain(self, path: tuple[str | int, ...], names: tuple[str, ...], layers: tuple[Layer, ...], step: int) -> int:
+        """Return the last step of `layers`, which stand at `path` below the composite."""
+        return self.placer.chain(layers, (*self.path, *path), (*self.names, *names), step)
+
+    def join(self, layer: Layer, steps: tuple[int, ...]) -> int:
+        """Return the step of a layer that joins the outputs of others; it goes by the composite's name."""
+        return self.placer.step(layer, self.path, self.names, steps)
