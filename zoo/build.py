@@ -41,12 +41,16 @@ def parameter_counts(checked: CheckedSpec) -> dict[str, int]:
 
 
 def build_optimizer(
-    checked: CheckedSpec, parameters: Iterable[nn.Parameter]
+    checked: CheckedSpec, named_parameters: Iterable[tuple[str, nn.Parameter]]
 ) -> tuple[optim.Optimizer, optim.lr_scheduler.LRScheduler | None]:
     """Return the optimizer of these parameters, and the scheduler where the spec has one."""
-    optimizer = checked.spec.optimizer.build(parameters)
-    scheduler = checked.spec.scheduler
-    return optimizer, scheduler.build(optimizer) if scheduler is not None else None
+    scheduler, train = checked.spec.scheduler, checked.spec.train
+    optimizer = checked.spec.optimizer.build(named_parameters)
+    if scheduler is None:
+        return optimizer, None
+    steps = -(-checked.example.training_rows // train.batch_size)
+    intervals = train.epochs * (steps if scheduler.interval == "step" else 1)
+    return optimizer, scheduler.build(optimizer, intervals)
 
 
 def load_rows(checked: CheckedSpec, split: Split) -> Rows:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from zoo.data import Rows
-from zoo.losses import CrossEntropyLoss, MSELoss
+from zoo.losses.classification import CrossEntropyLoss
+from zoo.losses.regression import MSELoss
 from zoo.metrics import Accuracy, MeanAbsoluteError
 from zoo.training import evaluation
 from zoo.training.evaluation import evaluate, evaluating, predict, recovered

@@ -88,7 +88,7 @@ def begin(checked: CheckedSpec, device: torch.device) -> State:
     seed = checked.spec.train.seed
     torch.manual_seed(seed)
     model = build_model(checked).to(device)
-    optimizer, scheduler = build_optimizer(checked, model.parameters())
+    optimizer, scheduler = build_optimizer(checked, model.named_parameters())
     return State(model, optimizer, scheduler, torch.Generator().manual_seed(seed), device, checked.spec.sha256())
 
 
@@ -207,9 +207,11 @@ def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
 
 def _stepped(checked: CheckedSpec, model: nn.Module) -> dict[str, Any]:
     """Return the state of the spec's optimizer after a step on such a model: its form shows only then."""
-    parameters = [nn.Parameter(torch.zeros_like(p, device="cpu"), p.requires_grad) for p in model.parameters()]
-    for parameter in parameters:
+    parameters = {
+        name: nn.Parameter(torch.zeros_like(p, device="cpu"), p.requires_grad) for name, p in model.named_parameters()
+    }
+    for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimizer, _ = build_optimizer(checked, parameters)
+    optimizer, _ = build_optimizer(checked, parameters.items())
     optimizer.step()
     return optimizer.state_dict()

@@ -1,0 +1,123 @@
+"""Optimizer: how the weights move, with options for all parameters and others for groups of them.
+
+The options of an optimizer are declared once, in a class of their own: with torch's defaults they are the optimizer's,
+and those that a group writes take their place for the parameters that it matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+
+from pydantic import Field, model_validator
+
+from zoo.patterns import Patterns, matches
+from zoo.strict import NonNegative, Strict
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+    from torch import nn, optim
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Options(Strict):
+    """What the optimizer and each of its groups can say."""
+
+    lr: NonNegative = 1e-3
+    """Learning rate."""
+
+
+class Group(Strict):
+    """Parameters with options of their own; an option that is not written is the optimizer's."""
+
+    match: Patterns
+    """Names of parameters, such as "fc.*"; "!" in front excludes. The first group that matches takes a parameter."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.overrides():
+            raise ValueError(
+                "a group without options of its own says nothing; write one, such as lr, or remove the group"
+            )
+        return self
+
+    # Any: the values of torch's options.
+    def overrides(self) -> dict[str, Any]:
+        """Return the options that the group writes."""
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set - {"match"}
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return the group as JSON values: only what it writes, because an absent option is the optimizer's."""
+        written = self.model_fields_set
+        return {name: value for name, value in super().document().items() if name in written}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        schema = super().__get_pydantic_json_schema__(core, handler)
+        for option in schema["properties"].values():
+            option.pop("default", None)
+        return schema
+
+
+class Optimizer(Strict):
+    """What every optimizer has."""
+
+    @property
+    def parameter_groups(self) -> tuple[Group, ...]:
+        """Return the groups: each optimizer declares them with its own options."""
+        return cast(tuple[Group, ...], getattr(self, "groups", ()))
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        self.judge(self.options())
+        for index, group in enumerate(self.parameter_groups):
+            try:
+                self.judge(self.options() | group.overrides())
+            except ValueError as error:
+                raise ValueError(f"in groups.{index}, {error}") from error
+        return self
+
+    # Any: the values of torch's options.
+    def judge(self, options: dict[str, Any]) -> None:
+        """Refuse options that contradict each other: those for all parameters, or those of a group.
+
+        Raises:
+            ValueError: with what is wrong and what to write.
+        """
+
+    # Any: as above.
+    def options(self) -> dict[str, Any]:
+        """Return torch's options and their values, those for all parameters."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in ("type", "groups")}
+
+    def owners(self, names: Iterable[str]) -> dict[str, int | None]:
+        """Return which group takes each parameter, counted from 0; None for those that no group takes."""
+        groups = self.parameter_groups
+        return {
+            name: next((index for index, group in enumerate(groups) if matches(group.match, name)), None)
+            for name in names
+        }
+
+    def build(self, named_parameters: Iterable[tuple[str, nn.Parameter]]) -> optim.Optimizer:
+        """Return the torch optimizer of these parameters; frozen ones are left out.
+
+        Its first parameter group holds what no group takes; then come the groups, in order.
+        """
+        from torch import optim
+
+        learned = {name: parameter for name, parameter in named_parameters if parameter.requires_grad}
+        owners = self.owners(learned)
+        groups = [
+            {"params": [parameter for name, parameter in learned.items() if owners[name] == index], **overrides}
+            for index, overrides in [
+                (None, {}),
+                *((index, group.overrides()) for index, group in enumerate(self.parameter_groups)),
+            ]
+        ]
+        built: optim.Optimizer = getattr(optim, type(self).__name__)(groups, **self.options())
+        return built

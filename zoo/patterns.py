@@ -1,0 +1,39 @@
+"""Patterns: which tensors of a model are meant, by their names in the state dict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import Field
+
+Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^!?[^!]")]
+"""A name in the state dict; `*` stands for any letters, `?` for one, `[ab]` for one of these. `!` in front excludes."""
+
+Patterns = Pattern | Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=1000)]
+"""One pattern or several: the last one that fits a name decides. If the first excludes, all else is meant."""
+
+
+def matches(patterns: str | tuple[str, ...], name: str) -> bool:
+    """Return whether a tensor of this name is meant."""
+    several = (patterns,) if isinstance(patterns, str) else patterns
+    meant = several[0].startswith("!")
+    for pattern in several:
+        if fnmatchcase(name, pattern.removeprefix("!")):
+            meant = not pattern.startswith("!")
+    return meant
+
+
+def selected(patterns: str | tuple[str, ...], names: Iterable[str]) -> list[str]:
+    """Return the names that are meant, in their order; none where there is no pattern."""
+    return [name for name in names if patterns and matches(patterns, name)]
+
+
+def idle(patterns: tuple[str, ...], names: Sequence[str]) -> list[int]:
+    """Return the positions of the patterns that fit none of the names."""
+    return [
+        index
+        for index, pattern in enumerate(patterns)
+        if not any(fnmatchcase(name, pattern.removeprefix("!")) for name in names)
+    ]

@@ -1,0 +1,66 @@
+"""The scheduler that looks at a measurement: ReduceLROnPlateau."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from zoo.optimizers.optimizer import Optimizer
+from zoo.schedulers.scheduler import Each, Scheduler, require_each
+from zoo.strict import LARGEST_SIZE, NonNegative
+
+Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
+
+
+class ReduceLROnPlateau(Scheduler):
+    """Multiplies the learning rate by factor when a measurement has not become better for more than patience epochs.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html
+    """
+
+    alone = True
+    horizon_option = "patience"
+
+    type: Literal["ReduceLROnPlateau"]
+    # Narrower than the other schedulers': there is one measurement an epoch.
+    interval: Literal["epoch"] = "epoch"
+    """Epochs: there is one measurement in each."""
+    metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)] = "loss"
+    """What is looked at: "loss", or the name of one of the metrics. This option is zoo's own."""
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Factor of each reduction."""
+    patience: Waiting = 10
+    """Epochs without improvement that are let pass."""
+    threshold: NonNegative = 1e-4
+    """By how much a measurement must be better to count."""
+    threshold_mode: Literal["rel", "abs"] = "rel"
+    """The threshold is a share of the best, or a difference."""
+    cooldown: Waiting = 0
+    """Epochs after a reduction that do not count."""
+    min_lr: Each = 0.0
+    """The least learning rate, for all or for each parameter group."""
+    eps: NonNegative = 1e-8
+    """A reduction by less than this is left out."""
+
+    @model_validator(mode="after")
+    def _a_loss_is_to_fall(self) -> Self:
+        if self.metric == "loss" and self.mode == "max":
+            raise ValueError('a loss is better when it is less; write "mode": "min", or another metric')
+        return self
+
+    @property
+    def horizon(self) -> int:
+        """Return the first epoch that can have another rate."""
+        return self.patience + 3
+
+    def require(self, optimizer: Optimizer, intervals: int) -> None:
+        """Refuse a training that is too short, and a list that is not one number for each parameter group.
+
+        Raises:
+            ShapeError: with the option that does not fit.
+        """
+        super().require(optimizer, intervals)
+        require_each(self, optimizer, "min_lr")

@@ -1,0 +1,98 @@
+"""Scheduler: how the learning rate moves, epoch by epoch or step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from zoo.errors import ShapeError
+from zoo.optimizers.optimizer import Optimizer
+from zoo.strict import NonNegative, Strict
+
+if TYPE_CHECKING:
+    from torch import optim
+
+Each = NonNegative | Annotated[tuple[NonNegative, ...], Field(min_length=1, max_length=1000)]
+"""One number for all parameters, or one for each parameter group: what no group takes, then the groups in order."""
+
+
+class Scheduler(Strict):
+    """What every scheduler has."""
+
+    alone: ClassVar[bool] = False
+    """Whether it sets the rates by itself, so that it cannot stand inside another one."""
+
+    interval: Literal["epoch", "step"] = "epoch"
+    """What is counted, and after which the rate moves: epochs, or steps of the optimizer. This option is zoo's own."""
+
+    @property
+    def horizon(self) -> int | None:
+        """Return the fewest intervals in which all happens that it says; None where it has no end."""
+        return None
+
+    @property
+    def limit(self) -> int | None:
+        """Return the most intervals that it is meant for; None where it can go on."""
+        return None
+
+    def require(self, optimizer: Optimizer, intervals: int) -> None:
+        """Refuse an optimizer whose rates it cannot move, and a training that is too short or too long for it.
+
+        Args:
+            optimizer: what the spec says of it.
+            intervals: how many epochs or steps the training has.
+
+        Raises:
+            ShapeError: with the option that does not fit.
+        """
+        name = type(self).__name__
+        units = f"{self.interval}s" if intervals != 1 else self.interval
+        if self.horizon is not None and self.horizon > intervals:
+            message = (
+                f"{name} needs {self.horizon:,} {self.interval}s to do what it says, but it has {intervals:,} {units}"
+            )
+            raise ShapeError(message, self._remedy("fewer"), self.horizon_option)
+        if self.limit is not None and self.limit < intervals:
+            message = f"{name} ends after {self.limit:,} {self.interval}s, but it has {intervals:,} {units}"
+            raise ShapeError(message, self._remedy("more"), self.horizon_option)
+
+    horizon_option: ClassVar[str] = ""
+    """The option that says the horizon."""
+
+    def _remedy(self, other: str) -> str:
+        remedy = f"write {other} in {self.horizon_option}" if self.horizon_option else "train longer"
+        return remedy if self.interval == "step" or other == "more" else f'{remedy}, or "interval": "step"'
+
+    def build(self, optimizer: optim.Optimizer, intervals: int) -> optim.lr_scheduler.LRScheduler:
+        """Return the torch scheduler of this optimizer, for a training of so many intervals."""
+        from torch.optim import lr_scheduler
+
+        built: optim.lr_scheduler.LRScheduler = getattr(lr_scheduler, type(self).__name__)(
+            optimizer, **self._options(intervals)
+        )
+        return built
+
+    # Any: the values of torch's options.
+    def _options(self, intervals: int) -> dict[str, Any]:
+        """Return torch's options and their values; a list stands for a tuple, as torch wants it."""
+        options = {name: getattr(self, name) for name in type(self).model_fields if name not in ("type", "interval")}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+
+
+def require_each(scheduler: Scheduler, optimizer: Optimizer, *options: str) -> None:
+    """Refuse lists that do not have one number for each parameter group.
+
+    Raises:
+        ShapeError: a list is shorter or longer.
+    """
+    groups = 1 + len(optimizer.parameter_groups)
+    for option in options:
+        value = getattr(scheduler, option)
+        if isinstance(value, tuple) and len(value) != groups:
+            raise ShapeError(
+                f"{type(scheduler).__name__} has {len(value)} numbers in {option}, "
+                f"but the optimizer has {groups} parameter group(s)",
+                f"write one number for all, or {groups}: for what no group takes, then for each group",
+                option,
+            )
