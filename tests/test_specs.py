@@ -13,7 +13,7 @@ from conftest import REPOSITORY, Outcome
 from zoo import catalog
 from zoo.build import fresh_model, parameter_counts
 from zoo.check import check_file
-from zoo.spec import json_schema
+from zoo.schema import json_schema
 
 Zoo = Callable[..., Outcome]
 SPECS = catalog.names()

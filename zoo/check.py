@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import prod
 
+from zoo.checked import CheckedSpec
+from zoo.contradictions import contradictions
 from zoo.data import Example
 from zoo.errors import Path, Problem, ShapeError, SpecError
+from zoo.inheritance import read_spec
 from zoo.layers import Layer
-from zoo.losses import Loss
-from zoo.metrics import Metric
 from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
 from zoo.shapes import Shape
-from zoo.source import Source, read_source
+from zoo.source import Source
 from zoo.spec import Spec, parse
+from zoo.templates import expand
+
+__all__ = ["RESERVED", "CheckedSpec", "PlacedLayer", "check", "check_file"]
 
 _KEPT = """
 T_destination add_module add_submodule append apply bfloat16 buffers call_super_init children code compile cpu cuda
@@ -31,41 +33,13 @@ RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist) | {INPUT_ID, "sh
 """Names that torch modules and exported graphs keep for themselves, or cannot carry in their code."""
 
 
-@dataclass(frozen=True)
-class CheckedSpec:
-    """A spec without problems, with all that the check found out."""
-
-    source: Source
-    spec: Spec
-    example: Example
-    input: Shape
-    """What the model is given: after the transforms."""
-    layers: tuple[PlacedLayer, ...]
-
-    @property
-    def output(self) -> Shape:
-        """Return what the model gives."""
-        return self.layers[-1].output
-
-    @property
-    def parameter_counts(self) -> tuple[int, ...]:
-        """Return how many parameters each layer learns."""
-        return tuple(
-            sum(prod(sizes) for sizes in placed.layer.parameter_shapes(placed.input).values()) for placed in self.layers
-        )
-
-    @property
-    def smallest_training_batch(self) -> int:
-        """Return the fewest rows that torch trains every layer on."""
-        return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)
-
-
 def check(source: Source) -> CheckedSpec:
     """Return the spec with its shapes.
 
     Raises:
         SpecError: the spec has problems; all that can be told at once.
     """
+    source = expand(source)
     spec = parse(source)
     problems: list[Problem] = []
     example = spec.data.example()
@@ -74,10 +48,9 @@ def check(source: Source) -> CheckedSpec:
     problems += _name_problems(source, layers, ("model", *below))
     placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
     if input_shape is None or not placer.place(layers, ("model", *below)):
-        raise SpecError(tuple(dict.fromkeys(problems)))
+        raise SpecError(tuple(problems))
     checked = CheckedSpec(source, spec, example, input_shape, tuple(placer.steps))
-    _judge_output(checked, problems)
-    _judge_batches(checked, problems)
+    problems += contradictions(checked)
     if problems:
         raise SpecError(tuple(problems))
     return checked
@@ -90,7 +63,7 @@ def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
         UsageError: there is no such spec.
         SpecError: it has problems.
     """
-    return check(read_source(reference, overrides))
+    return check(read_spec(reference, overrides))
 
 
 def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:
@@ -123,40 +96,3 @@ def _name_problems(source: Source, layers: tuple[Layer, ...], path: Path) -> lis
         for inner, parts in nested(layer):
             problems += _name_problems(source, parts, (*path, index, *inner))
     return problems
-
-
-def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
-    """Hold the model's output against the loss, the metrics and the classes."""
-    source, spec, target = checked.source, checked.spec, checked.example.target
-    judges: list[tuple[Path, Loss | Metric]] = [(("loss",), spec.loss)]
-    judges += [(("metrics", index), metric) for index, metric in enumerate(spec.metrics)]
-    for path, judge in judges:
-        try:
-            judge.require(checked.output, target)
-        except ShapeError as error:
-            problems.append(source.problem((*path, "type"), error.message, error.remedy))
-    names = [metric.name for metric in spec.metrics]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
-            problems.append(source.problem(("metrics", index, "type"), message, "keep one of them"))
-    classes = len(checked.example.classes)
-    given = checked.output.dims[1] if checked.output.rank > 1 else 0
-    if classes and target.dtype == "int64" and given != classes and not problems:
-        last = checked.layers[-1]
-        message = f"the model gives {checked.output}, but {type(spec.data).__name__} has {classes} classes"
-        remedy = 'write "out_features": "classes" in the last Linear'
-        option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
-        problems.append(source.problem((*last.path, option), message, remedy))
-
-
-def _judge_batches(checked: CheckedSpec, problems: list[Problem]) -> None:
-    """Refuse a last step of an epoch that has fewer rows than torch trains a layer on."""
-    rows, size, fewest = checked.example.training_rows, checked.spec.train.batch_size, checked.smallest_training_batch
-    last = rows % size or min(size, rows)
-    if last < fewest:
-        message = (
-            f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
-        )
-        remedy = "write a batch_size that leaves another remainder, or use LayerNorm in place of BatchNorm1d"
-        problems.append(checked.source.problem(("train", "batch_size"), message, remedy))

@@ -99,7 +99,8 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
         case "union_tag_not_found":
             kinds = _kinds(_judges_at(root, source.value, path))
             got = f"{_described(source, path)} has no type"
-            return source.problem(path, got, f'write "type": one of {", ".join(sorted(kinds)[:12])}')
+            listed = ", ".join(kinds[:12]) + (", …" if len(kinds) > 12 else "")
+            return source.problem(path, got, f'write "type": one of {listed}')
         case "union_tag_invalid":
             kinds = _kinds(_judges_at(root, source.value, path))
             written = _shown(_value(source.value, (*path, "type")))

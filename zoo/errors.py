@@ -102,11 +102,15 @@ class ZooError(Exception):
 
 
 class SpecError(ZooError):
-    """A spec has one problem or more."""
+    """A spec has one problem or more.
+
+    A problem is told once, also where its text stands for several layers, as a template's or a Repeat's does.
+    """
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(f"{len(problems)} problem(s)", "see each problem")
-        self.problems = problems
+        distinct = {(problem.place, problem.message): problem for problem in reversed(problems)}
+        self.problems = tuple(reversed(distinct.values()))
+        super().__init__(f"{len(self.problems)} problem(s)", "see each problem")
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))

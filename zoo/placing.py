@@ -86,7 +86,7 @@ class Placer:
         except _Refused:
             return False
         self._judge_uses(last)
-        return not self.problems
+        return True
 
     def chain(self, layers: tuple[Layer, ...], path: Path, names: tuple[str, ...], step: int) -> int:
         """Return the last step of `layers`, which stand at `path`, the first fed by `step`."""

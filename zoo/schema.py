@@ -28,7 +28,21 @@ def json_schema() -> dict[str, Any]:
             own = _of(member)
             definitions |= own.pop("$defs", {})
             definitions[member.__name__] = own
+    definitions["Template"]["properties"]["layers"]["items"] = {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(LAYERS.names)}},
+    }
+    # A Block gives parameters of its own template; zoo puts in the layers.
+    block = definitions["Block"]
+    block["required"].remove("layers")
+    block["additionalProperties"] = True
     whole = _with_choices({**schema, "$defs": dict(sorted(definitions.items()))})
+    # What a spec does not say itself may stand in the one that it extends.
+    whole["if"] = {"required": ["extends"]}
+    whole["then"] = {"properties": dict.fromkeys(schema["properties"], True)}
+    whole["else"] = {"required": whole.pop("required"), "properties": whole.pop("properties")}
+    whole["properties"] = dict.fromkeys(schema["properties"], True)
     title = "A spec of zoo: what a model is"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": title}
 

@@ -15,9 +15,19 @@ from zoo.losses import AnyLoss
 from zoo.metrics import AnyMetric
 from zoo.models import AnyModel
 from zoo.optimizers import AnyOptimizer
+from zoo.patterns import Pattern
 from zoo.schedulers import AnyScheduler
 from zoo.source import Source
 from zoo.strict import Count, Seed, Strict
+
+
+class Template(Strict):
+    """Layers with parameters, for the Blocks that name it: a string "$NAME" stands for the parameter NAME."""
+
+    defaults: dict[str, Any] | None = None
+    """Values of the parameters that a Block need not give."""
+    layers: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=10_000)]
+    """What each Block of this template stands for."""
 
 
 class Train(Strict):
@@ -44,10 +54,19 @@ class Spec(Strict):
     """Name of the model, and of its runs: small letters, digits, - and _."""
     summary: Annotated[str, Field(max_length=2000)] = ""
     """What the model does, in a sentence."""
+    extends: Annotated[str | None, Field(min_length=1, max_length=4096)] = None
+    """A spec, by its path beside this one or by its name in the zoo, that says what this one does not say."""
     data: AnyData
     """Where the rows come from."""
+    blocks: dict[str, Template] | None = None
+    """Templates of layers, by name, for the Blocks in the model."""
     model: AnyModel
     """The architecture."""
+    freeze: tuple[Pattern, ...] = ()
+    """Names of tensors that are not trained, such as ["*", "!fc.*"]; of the patterns that match, the last one decides.
+
+    A module whose tensors are all frozen stays in evaluation mode: its running statistics do not move.
+    """
     loss: AnyLoss
     """What training makes small."""
     metrics: tuple[AnyMetric, ...] = ()

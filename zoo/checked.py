@@ -1,0 +1,52 @@
+"""CheckedSpec: a spec without problems, with its shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from zoo.data import Example
+from zoo.layers.layer import Sizes
+from zoo.placing import PlacedLayer
+from zoo.shapes import Shape
+from zoo.source import Source
+from zoo.spec import Spec
+
+
+@dataclass(frozen=True)
+class CheckedSpec:
+    """A spec without problems, with all that the check found out."""
+
+    source: Source
+    spec: Spec
+    example: Example
+    input: Shape
+    """What the model is given: after the transforms."""
+    layers: tuple[PlacedLayer, ...]
+
+    @property
+    def output(self) -> Shape:
+        """Return what the model gives."""
+        return self.layers[-1].output
+
+    @cached_property
+    def parameters(self) -> dict[str, Sizes]:
+        """Return the sizes of every tensor that is learned, by its name in the state dict."""
+        return {
+            f"{placed.name}.{name}".lstrip("."): sizes
+            for placed in self.layers
+            for name, sizes in placed.layer.parameter_shapes(placed.input).items()
+        }
+
+    @property
+    def parameter_counts(self) -> tuple[int, ...]:
+        """Return how many parameters each layer learns."""
+        return tuple(
+            sum(prod(sizes) for sizes in placed.layer.parameter_shapes(placed.input).values()) for placed in self.layers
+        )
+
+    @property
+    def smallest_training_batch(self) -> int:
+        """Return the fewest rows that torch trains every layer on."""
+        return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)

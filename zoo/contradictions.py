@@ -1,0 +1,91 @@
+"""Contradictions: what each part of a spec says by itself, and what does not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from zoo.checked import CheckedSpec
+from zoo.errors import Path, Problem, ShapeError
+from zoo.losses import Loss
+from zoo.metrics import Metric
+from zoo.nearest import suggestion
+from zoo.patterns import idle, selected
+from zoo.placing import shown
+from zoo.shapes import Shape
+
+
+def contradictions(checked: CheckedSpec) -> list[Problem]:
+    """Return the problems that show only when the parts of a spec are held against one another."""
+    if not isinstance(checked.layers[-1].result, Shape) or not checked.output.batched:
+        return [_no_single_output(checked)]
+    problems: list[Problem] = []
+    _judge_output(checked, problems)
+    _judge_batches(checked, problems)
+    problems += _pattern_problems(checked)
+    return problems
+
+
+def _no_single_output(checked: CheckedSpec) -> Problem:
+    last = checked.layers[-1]
+    message = f"the model must give one tensor of rows, but {type(last.layer).__name__} gives {shown(last.result)}"
+    return checked.source.problem((*last.path, "type"), message, 'put {"type": "Select", "index": 0} below it')
+
+
+def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield the problems of patterns that match no tensor, and of a freeze that leaves nothing to train."""
+    source, names = checked.source, list(checked.parameters)
+    freeze = checked.spec.freeze
+    yield from _idle(checked, ("freeze",), freeze, names)
+    frozen = set(selected(freeze, names))
+    if names and len(frozen) == len(names):
+        message = "every tensor is frozen, so nothing is trained"
+        yield source.problem(("freeze",), message, f'let one go: add "!{names[-1]}"')
+    for index, group in enumerate(checked.spec.optimizer.parameter_groups):
+        path: Path = ("optimizer", "groups", index, "match")
+        patterns = (group.match,) if isinstance(group.match, str) else group.match
+        trained = [name for name in names if name not in frozen]
+        yield from _idle(checked, path, patterns, trained)
+
+
+def _idle(checked: CheckedSpec, path: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[Problem]:
+    for index in idle(patterns, names):
+        here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
+        message = f'the pattern "{patterns[index]}" matches no tensor that is trained'
+        yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
+
+
+def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
+    """Hold the model's output against the loss, the metrics and the classes."""
+    source, spec, target = checked.source, checked.spec, checked.example.target
+    judges: list[tuple[Path, Loss | Metric]] = [(("loss",), spec.loss)]
+    judges += [(("metrics", index), metric) for index, metric in enumerate(spec.metrics)]
+    for path, judge in judges:
+        try:
+            judge.require(checked.output, target)
+        except ShapeError as error:
+            problems.append(source.problem((*path, "type"), error.message, error.remedy))
+    names = [metric.name for metric in spec.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
+            problems.append(source.problem(("metrics", index, "type"), message, "keep one of them"))
+    classes = len(checked.example.classes)
+    given = checked.output.dims[1] if checked.output.rank > 1 else 0
+    if classes and target.dtype == "int64" and given != classes and not problems:
+        last = checked.layers[-1]
+        message = f"the model gives {checked.output}, but {type(spec.data).__name__} has {classes} classes"
+        remedy = 'write "out_features": "classes" in the last Linear'
+        option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
+        problems.append(source.problem((*last.path, option), message, remedy))
+
+
+def _judge_batches(checked: CheckedSpec, problems: list[Problem]) -> None:
+    """Refuse a last step of an epoch that has fewer rows than torch trains a layer on."""
+    rows, size, fewest = checked.example.training_rows, checked.spec.train.batch_size, checked.smallest_training_batch
+    last = rows % size or min(size, rows)
+    if last < fewest:
+        message = (
+            f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
+        )
+        remedy = "write a batch_size that leaves another remainder, or use LayerNorm in place of BatchNorm1d"
+        problems.append(checked.source.problem(("train", "batch_size"), message, remedy))
