@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import Path
-from zoo.positions import positions
+from zoo.positions import find_token, positions, too_deep
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,3 +50,14 @@ def test_a_key_that_stands_twice_is_found_at_its_second_place() -> None:
 
 def test_keys_of_different_objects_are_no_duplicates() -> None:
     assert positions('{"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}').duplicates == ()
+
+
+def test_the_first_bracket_that_is_too_deep_is_found() -> None:
+    assert too_deep("[[[]]]", 2) == 2
+    assert too_deep("[[[]]]", 3) is None
+    assert too_deep('["[[[[", [], {"a": []}]', 2) == 19
+    assert too_deep("[" * 100_000, 100) == 100
+
+
+def test_a_token_in_a_string_is_not_found() -> None:
+    assert find_token('{"a": "NaN", "b": NaN}', "NaN") == 18

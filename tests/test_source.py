@@ -54,7 +54,11 @@ def test_the_remedy_fits_the_fault(write: Write, text: str, remedy: str) -> None
         ('{"a": -Infinity}', "not a spec: -Infinity is not a number of JSON", 1),
         ('{"a": 1e999}', "not a spec: 1e999 is too large for a number", 1),
         ('{"a":\n' + "1" * 5000 + "}", f"not a spec: {'1' * 40}… is too large for a number", 2),
-        ("[" * 100_000, "not a spec: nested too deeply", 1),
+        ('{"a":\n"1e999", "b":\n1e999}', "not a spec: 1e999 is too large for a number", 3),
+        ('{"a":\n' + "[" * 100 + "]" * 100 + "}", "not a spec: more than 100 levels", 2),
+        ('{"a":\n' + "[" * 300 + "]" * 300 + "}", "not a spec: more than 100 levels", 2),
+        ('{"a":\n' + "[" * 100_000 + "]" * 100_000 + "}", "not a spec: more than 100 levels", 2),
+        ("[" * 100_000, "not a spec: more than 100 levels", 1),
         ("[1, 2]", "a spec is a JSON object", 1),
         ('"text"', "a spec is a JSON object", 1),
         ('{"a": 1, "a": 2}', '"a" stands twice', 1),
@@ -92,6 +96,8 @@ def test_a_file_that_is_too_large_is_refused(here: Path) -> None:
         ("linear4", 'did you mean "linear3"?'),
         ("mine.jsn", 'did you mean "mine.json"?'),
         ("Linear3", 'did you mean "linear3"?'),
+        ("lineer3.json", 'did you mean "linear3"?'),
+        ("specs/linaer3.json", 'did you mean "linear3"?'),
     ],
 )
 def test_an_absent_spec_is_answered_with_the_nearest_name(write: Write, reference: str, remedy: str) -> None:
@@ -99,6 +105,15 @@ def test_an_absent_spec_is_answered_with_the_nearest_name(write: Write, referenc
     with pytest.raises(UsageError, match=f"no such spec: {reference}") as refused:
         find_spec(reference)
     assert refused.value.remedy == remedy
+
+
+def test_a_name_that_is_like_none_only_gets_the_list(write: Write) -> None:
+    write(linear(), "mine.json")
+    for reference in ("nothere.json", "x.json", "nothere", ".json"):
+        with pytest.raises(UsageError) as refused:
+            find_spec(reference)
+        assert refused.value.remedy.startswith("write one of: ")
+        assert "mine.json" in refused.value.remedy
 
 
 def test_a_directory_is_no_spec(here: Path) -> None:
@@ -126,7 +141,10 @@ def test_a_path_goes_before_a_name_of_the_zoo(write: Write) -> None:
         ('summary="5"', ("summary",), "5"),
         ("summary=a=b", ("summary",), "a=b"),
         ("summary=", ("summary",), ""),
-        ("train.epochs=NaN", ("train", "epochs"), "NaN"),
+        ("summary=NaN and more", ("summary",), "NaN and more"),
+        ("summary=1e999 x", ("summary",), "1e999 x"),
+        ('summary="NaN"', ("summary",), "NaN"),
+        ("data.root={", ("data", "root"), "{"),
     ],
 )
 def test_set_puts_a_value_where_it_says(write: Write, text: str, where: tuple[str | int, ...], value: object) -> None:
@@ -139,21 +157,72 @@ def test_set_puts_a_value_where_it_says(write: Write, text: str, where: tuple[st
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "message", "remedy"),
     [
-        ("epochs", "--set 'epochs' is not PATH=VALUE"),
-        ("=3", "--set '=3' is not PATH=VALUE"),
-        ("a." * 1500 + "b=1", f"--set {'a.' * 20}…: more than 50 levels"),
-        ('summary="\\ud800"', """--set 'summary="\\\\ud800"' is not Unicode"""),
-        ("model.layers.1.bias=false", "--set model.layers.1.bias=false: model.layers is a list and has no '1'"),
-        ("model.layers.x=1", "--set model.layers.x=1: model.layers is a list and has no 'x'"),
-        ("train.epochs.more=1", "--set train.epochs.more=1: nothing below train.epochs"),
+        ("epochs", "it is not PATH=VALUE", "write for example --set train.epochs=3"),
+        ("=3", "it is not PATH=VALUE", "write for example --set train.epochs=3"),
+        ("train..epochs=3", "it is not PATH=VALUE", "write for example --set train.epochs=3"),
+        ("a." * 1500 + "b=1", "more than 50 levels", "a spec is not that deep"),
+        ("summary=" + "[" * 101 + "]" * 101, "more than 100 levels", None),
+        ("summary=" + "[" * 100_000 + "]" * 100_000, "more than 100 levels", None),
+        ('summary="\\ud800"', "it is not Unicode", "write whole characters in UTF-8"),
+        ("summary=\udcff", "it is not Unicode", "write whole characters in UTF-8"),
+        ("summary.\udcff=1", "it is not Unicode", None),
+        ("model.layers.1.bias=false", "model.layers is a list and has no '1'", "write 0"),
+        ("model.layers.x=1", "model.layers is a list and has no 'x'", "write 0"),
+        ("data.weights.²=1", "data.weights is a list and has no '²'", "write a position from 0 to 1"),
+        ("metrics.0=1", "metrics is a list and has no '0'", "the list is empty; set it as a whole"),
+        (
+            "train.epochs.more=1",
+            "nothing below train.epochs",
+            "train.epochs is a value without parts; set it as a whole",
+        ),
+        (
+            "train.epochs=NaN",
+            "NaN is not a number of JSON",
+            'write a finite number, or a string in quotes: "NaN"',
+        ),
+        ("data.weights=[1, -Infinity]", "-Infinity is not a number of JSON", None),
+        ("optimizer.lr=1e999", "1e999 is too large for a number", None),
+        ("train.epochs=" + "1" * 5000, f"{'1' * 40}… is too large for a number", None),
+        ('data={"low": 1, "low": 2}', '"low" stands twice', "keep one of them"),
     ],
+    ids=lambda value: str(value)[:30].encode("ascii", "replace").decode(),
 )
-def test_a_set_that_leads_nowhere_is_refused(write: Write, text: str, message: str) -> None:
-    with pytest.raises(UsageError) as refused:
-        read_source(write(linear()), [text])
-    assert refused.value.message == message
+def test_a_set_that_leads_nowhere_is_refused(write: Write, text: str, message: str, remedy: str | None) -> None:
+    name = write(linear(metrics=[]))
+    with pytest.raises(SpecError) as refused:
+        read_source(name, [text])
+    (problem,) = refused.value.problems
+    assert problem.message == message
+    assert remedy in (None, problem.remedy)
+    assert str(problem).isprintable() or "\n" in str(problem)
+    assert max(map(len, str(problem).splitlines())) < 160
+
+
+def test_every_set_that_is_wrong_is_told(write: Write) -> None:
+    wrong = ["epochs", "train.epochs=3", "model.layers.7.bias=true", "optimizer.lr=NaN"]
+    with pytest.raises(SpecError) as refused:
+        read_source(write(linear()), wrong)
+    places = [str(problem.place) for problem in refused.value.problems]
+    assert places == [f"--set {text}" for text in (wrong[0], *wrong[2:])]
+
+
+def test_a_set_is_repeated_on_one_short_line(write: Write) -> None:
+    changed = read_source(write(linear()), ["summary=a\nb" + "x" * 1000])
+    assert str(changed.place(("summary",))) == r"--set summary=a\nb" + "x" * 48 + "…"
+
+
+def test_an_object_that_a_set_made_is_placed_at_it(write: Write) -> None:
+    changed = read_source(write(linear()), ["trian.epochs=3"])
+    assert str(changed.place(("trian",))) == "--set trian.epochs=3"
+    assert changed.place(("train",)).line > 0
+
+
+def test_what_a_set_replaced_is_placed_at_it(write: Write) -> None:
+    changed = read_source(write(linear()), ["train.epochs=3", 'train={"batch_size": 4}'])
+    for path in (("train",), ("train", "epochs"), ("train", "batch_size")):
+        assert str(changed.place(path)) == '--set train={"batch_size": 4}'
 
 
 def test_an_override_leaves_the_source_as_it_was(write: Write) -> None:

@@ -73,6 +73,23 @@ def positions(text: str) -> Positions:
     return Positions(spans, tuple(duplicates))
 
 
+def too_deep(text: str, levels: int) -> int | None:
+    """Return where a JSON text, which may end too early, goes deeper than so many levels; None where it does not."""
+    if text.count("{") + text.count("[") <= levels:
+        return None  # most texts: no scan
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        depth += (match.group() in ("{", "[")) - (match.group() in ("}", "]"))
+        if depth > levels:
+            return match.start()
+    return None
+
+
+def find_token(text: str, token: str) -> int:
+    """Return where a number or a word first stands in a JSON text, outside strings; 0 where it does not."""
+    return next((match.start() for match in _TOKEN.finditer(text) if match.group() == token), 0)
+
+
 def _child(top: _Container | None, start: int) -> tuple[Path, int]:
     """Return the path of the value that begins at `start`, and where its key begins."""
     if top is None or top.key is None:

@@ -1,26 +1,22 @@
-"""The text of a spec with its values: reading, `--set` overrides, and the place of each value.
-
-An override is written PATH=VALUE: dots between the keys, numbers for list positions, and a VALUE in JSON; what is not
-JSON is taken as a string.
-"""
+"""The text of a spec with its values: reading, `--set` overrides, and the place of each value."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
-from typing import Any, NoReturn
+from typing import Any
 
-from zoo import catalog
+from zoo import catalog, notation
 from zoo.errors import Path, Place, Problem, SpecError, UsageError
-from zoo.nearest import suggestion
+from zoo.nearest import nearest, suggestion
+from zoo.notation import Unfit
+from zoo.override import Refused, echo, put, read_override
 from zoo.positions import Positions, positions
 
 MAX_BYTES = 2**20  # a hundred times the largest spec a person writes
-DEEPEST = 50  # levels of an override
-LONGEST_INTEGER = 40  # digits; 64 bits need 19
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,10 @@ class Source:
     # JSON values; what they mean is the spec's to say.
     value: dict[str, Any]
     overridden: dict[Path, str] = field(default_factory=dict)
+    base: Source | None = None
+    """The document that this one extends."""
+    aliases: dict[Path, Path] = field(default_factory=dict)
+    """Where values are written that were put in from somewhere else, such as a template's layers."""
 
     @cached_property
     def _positions(self) -> Positions:
@@ -39,14 +39,33 @@ class Source:
 
     def place(self, path: Path) -> Place:
         """Return where the value at `path` was written; the nearest enclosing value when it was not."""
+        path = self._written(path)
+        above = [known for known in self.overridden if known == path[: len(known)]]
+        if above:  # the text there is not what counts
+            return Place(self.overridden[max(above, key=len)])
         for length in range(len(path), -1, -1):
-            prefix = path[:length]
-            if prefix in self.overridden:
-                return Place(self.overridden[prefix])
-            span = self._positions.spans.get(prefix)
-            if span is not None:
-                return _place(self.origin, self.text, span.key, span.end)
+            place = self._own_place(path[:length])
+            if place is not None:
+                return place
         return Place(self.origin)
+
+    def _written(self, path: Path) -> Path:
+        """Return where the text has what stands at `path`."""
+        for _ in range(notation.DEEPEST):
+            found = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.aliases), None)
+            if found is None:
+                break
+            path = (*self.aliases[found], *path[len(found) :])
+        return path
+
+    def _own_place(self, path: Path) -> Place | None:
+        """Return where exactly this value was written: by an override, here, or in the document it extends."""
+        span = self._positions.spans.get(path)
+        if span is not None and (path or self.base is None):
+            return _place(self.origin, self.text, span.key, span.end)
+        place = self.base._own_place(path) if self.base is not None else None
+        below = [known for known in self.overridden if path and known[: len(path)] == path]
+        return Place(self.overridden[below[0]]) if place is None and below else place
 
     def problem(self, path: Path, message: str, remedy: str) -> Problem:
         """Return a problem of the value at `path`."""
@@ -83,8 +102,16 @@ def find_spec(reference: str) -> FilePath:
     named = catalog.path_of(reference)
     if named is not None:
         return named
+    raise UsageError(f"no such spec: {reference}", _meant(path))
+
+
+def _meant(path: FilePath) -> str:
+    """Return which spec a person probably meant; names are held together without their `.json`."""
     beside = [str(found) for found in path.parent.glob("*.json")] if path.parent.is_dir() else []
-    raise UsageError(f"no such spec: {reference}", suggestion(reference, [*beside, *catalog.names()]))
+    known = [*beside, *catalog.names()] if path.suffix else [*catalog.names(), *beside]
+    by_stem = {FilePath(name).stem: name for name in reversed(known)}  # the first of a stem stays
+    found = nearest(path.stem, by_stem)
+    return f'did you mean "{by_stem[found]}"?' if found is not None else suggestion("", known)
 
 
 def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
@@ -113,16 +140,13 @@ def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
 
 def _parse(origin: str, text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole)
+        value = notation.read(text)
     except json.JSONDecodeError as error:
         place = _place(origin, text, error.pos, error.pos + 1)
         raise SpecError((Problem(place, (), f"not JSON: {error.msg}", _json_remedy(text, error.pos)),)) from error
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        place = _place_of_number(origin, text, reason)
-        raise SpecError(
-            (Problem(place, (), f"not a spec: {reason}", "write finite numbers and few levels"),)
-        ) from error
+    except Unfit as error:
+        place = _place(origin, text, error.start, error.end)
+        raise SpecError((Problem(place, (), f"not a spec: {error}", error.remedy),)) from error
     source = Source(origin, text, value if isinstance(value, dict) else {})
     if not isinstance(value, dict):
         remedy = 'write an object: {"name": …, "data": …, "model": …}'
@@ -139,30 +163,6 @@ def _parse(origin: str, text: str) -> dict[str, Any]:
         )
     _refuse_surrogates(source)
     return source.value
-
-
-def _refuse_number(token: str) -> NoReturn:
-    raise ValueError(f"{token} is not a number of JSON")
-
-
-def _finite(token: str) -> float:
-    number = float(token)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{token} is too large for a number")
-    return number
-
-
-def _whole(token: str) -> int:
-    if len(token) > LONGEST_INTEGER:
-        raise ValueError(f"{token[:LONGEST_INTEGER]}… is too large for a number")
-    return int(token)
-
-
-def _place_of_number(origin: str, text: str, reason: str) -> Place:
-    """Return the place of the token that `reason` begins with; the top of the text when there is none."""
-    token = reason.partition(" ")[0].rstrip("…")
-    start = text.find(token)
-    return _place(origin, text, max(0, start), max(0, start) + len(token)) if start >= 0 else _place(origin, text, 0, 1)
 
 
 def _refuse_surrogates(source: Source) -> None:
@@ -193,55 +193,22 @@ def override(source: Source, overrides: Sequence[str]) -> Source:
     """Return the document with each PATH=VALUE put in; missing objects on the way are made.
 
     Raises:
-        UsageError: an override is not PATH=VALUE, or its path leads through something else than an object or list.
+        SpecError: overrides are not PATH=VALUE, or lead through something else than an object or list; all of them.
     """
     # A deep copy of JSON values.
     value: dict[str, Any] = json.loads(json.dumps(source.value))
     overridden = dict(source.overridden)
+    problems: list[Problem] = []
     for text in overrides:
-        dotted, equals, written = text.partition("=")
-        if not equals or not dotted.strip("."):
-            raise UsageError(f"--set {text!r} is not PATH=VALUE", "write for example --set train.epochs=3")
-        if dotted.count(".") > DEEPEST:
-            raise UsageError(f"--set {dotted[:40]}…: more than {DEEPEST} levels", "a spec is not that deep")
-        path = _put(value, dotted, _override_value(written), text)
+        said = f"--set {echo(text)}"
         try:
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise UsageError(f"--set {text!r} is not Unicode", "write whole characters in UTF-8") from error
-        overridden[path] = f"--set {text}"
-    return Source(source.origin, source.text, value, overridden)
-
-
-def _override_value(written: str) -> object:
-    try:
-        value: object = json.loads(written, parse_constant=_refuse_number, parse_float=_finite, parse_int=_whole)
-    except (ValueError, RecursionError):
-        return written
-    return value
-
-
-def _put(document: dict[str, Any], dotted: str, value: object, text: str) -> Path:
-    # JSON containers, walked by key.
-    here: Any = document
-    path: list[str | int] = []
-    keys = dotted.split(".")
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        step: str | int = key
-        if isinstance(here, list):
-            if not key.isdecimal() or int(key) >= len(here):
-                remedy = f"write a position from 0 to {len(here) - 1}" if here else "the list is empty"
-                raise UsageError(f"--set {text}: {'.'.join(keys[:depth])} is a list and has no {key!r}", remedy)
-            step = int(key)
-        elif not isinstance(here, dict):
-            remedy = f"{'.'.join(keys[:depth])} is a value without parts; set it as a whole"
-            raise UsageError(f"--set {text}: nothing below {'.'.join(keys[:depth])}", remedy)
-        path.append(step)
-        if last:
-            here[step] = value
-        elif isinstance(here, dict):
-            here = here.setdefault(key, {})
-        else:
-            here = here[step]
-    return tuple(path)
+            keys, written = read_override(text)
+            path = put(value, keys, written)
+        except Refused as error:
+            problems.append(Problem(Place(said), (), error.message, error.remedy))
+            continue
+        overridden = {known: origin for known, origin in overridden.items() if known[: len(path)] != path}
+        overridden[path] = said
+    if problems:
+        raise SpecError(tuple(problems))
+    return replace(source, value=value, overridden=overridden)
