@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 from pydantic import model_validator
 
 from zoo.errors import ShapeError
-from zoo.layers.layer import Layer, Sizes, kind
+from zoo.layers.layer import Sizes, Tied, kind
+from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
 from zoo.strict import Count, Integer, Positive, Size
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class _Table(Layer):
+class _Table(Namesake):
     """What Embedding and EmbeddingBag share."""
 
     num_embeddings: Size
@@ -36,15 +34,6 @@ class _Table(Layer):
         if self.max_norm is None and self.norm_type != 2.0:
             raise ValueError("norm_type says nothing without max_norm; write max_norm, or remove norm_type")
         return self
-
-    def build(self, shape: Shape) -> nn.Module:
-        """Return torch's class of the same name."""
-        from torch import nn
-
-        options = {name: getattr(self, name) for name in type(self).model_fields if name not in Layer.model_fields}
-        del options["type"]
-        module: nn.Module = getattr(nn, kind(self))(**options)
-        return module
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
         """Return the size of the table."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from zoo.errors import ShapeError
-from zoo.layers.layer import Layer, Sizes, kind
+from zoo.layers.layer import Sizes, kind
+from zoo.layers.namesake import Namesake
 from zoo.layers.sequence import Depth, steps, width
 from zoo.shapes import Shape, Value
 from zoo.strict import LARGEST_SIZE, Count, Probability
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Recurrent(Layer):
+class Recurrent(Namesake):
     """What every layer has that goes through a sequence (N, length, features) step by step."""
 
     gates: ClassVar[int] = 1
@@ -72,10 +73,8 @@ class Recurrent(Layer):
         """Return torch's class of the same name, with the batch on the first axis."""
         from torch import nn
 
-        options = {name: getattr(self, name) for name in type(self).model_fields if name not in Layer.model_fields}
-        options |= {"input_size": width(self, shape, "input_size", None), "batch_first": True}
-        del options["type"]
-        module: nn.Module = getattr(nn, kind(self))(**options)
+        options = self._options() | {"input_size": width(self, shape, "input_size", None), "batch_first": True}
+        module: nn.Module = getattr(nn, kind(self))(**options)  # whose signature hides the options behind *args
         return module
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
