@@ -7,8 +7,6 @@ seed gives the same batches.
 from __future__ import annotations
 
 import math
-import pickle
-import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,23 +20,7 @@ from zoo.check import CheckedSpec
 from zoo.errors import RunError, reason
 from zoo.files import replacing
 from zoo.training.form import described, is_number, is_whole, require_form
-
-# Whatever a hostile file makes torch.load and the load_state_dict calls raise.
-UNREADABLE = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    EOFError,
-    MemoryError,
-    ImportError,
-    pickle.PickleError,
-    struct.error,
-)
+from zoo.warm_start import UNREADABLE
 
 
 @dataclass

@@ -1,0 +1,178 @@
+"""What a fresh model is filled with: torch's functions, or tensors from a run or from a file of another program.
+
+By name, every tensor that is wanted must be in the file with the same sizes. By order, tensors of the same sizes and
+dtype are taken in the order of the state dict: within equal sizes the order counts, between different sizes it does
+not, so that a tensor which stands elsewhere, such as a class token, is found all the same.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from zoo.errors import RunError, reason
+from zoo.initializers import Filling, Initializer
+from zoo.initializers.warm_start import WarmStart
+
+Tensors = Mapping[str, Tensor]
+COUNTER = "num_batches_tracked"
+"""The end of the names of BatchNorm's counters, which older files do not have."""
+SHOWN = 5  # faults in one message; a wrong file has one for every tensor
+
+# Whatever a hostile file makes torch.load, and loading what it gives, raise.
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    EOFError,
+    MemoryError,
+    ImportError,
+    pickle.PickleError,
+    struct.error,
+)
+
+
+def initialize(model: nn.Module, initializers: Iterable[Initializer]) -> None:
+    """Fill the model's tensors in place, one initializer after the other; torch's global generator is drawn from.
+
+    Raises:
+        RunError: as `warm_start`.
+    """
+    for initializer in initializers:
+        if isinstance(initializer, WarmStart):
+            warm_start(model, initializer)
+        elif isinstance(initializer, Filling):
+            for name, parameter in model.named_parameters():
+                if initializer.matches(name):
+                    initializer.apply(parameter)
+
+
+def warm_start(model: nn.Module, declared: WarmStart) -> None:
+    """Fill the model's tensors in place; nothing is changed where one cannot be filled.
+
+    Raises:
+        RunError: the file is absent or unreadable, or a tensor is not in it, or has other sizes.
+    """
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if declared.matches(name)}
+    found = read_tensors(declared.source)
+    pairs = _by_order(wanted, found, declared) if declared.by == "order" else _by_name(wanted, found, declared)
+    with torch.no_grad():
+        for name, tensor in pairs.items():
+            wanted[name].copy_(tensor)
+
+
+def read_tensors(source: str) -> Tensors:
+    """Return the tensors of a run or of a file, on the CPU; nothing in it is executed.
+
+    Raises:
+        RunError: there is none, or it is not a state dict.
+    """
+    path = Path(source)
+    path = path / "model.safetensors" if path.is_dir() else path
+    remedy = "name a run, a .safetensors file, or a .pt or .pth file that holds a state dict alone"
+    if not path.is_file():
+        raise RunError(f"there are no weights at {path}", remedy)
+    if path.suffix not in (".safetensors", ".pt", ".pth"):
+        raise RunError(f"{path} is neither a .safetensors nor a .pt or .pth file", remedy)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        record: object = torch.load(path, map_location="cpu", weights_only=True)
+    except (*UNREADABLE, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read: {reason(error)}", remedy) from error
+    if not isinstance(record, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in record.items()
+    ):
+        raise RunError(f"{path} holds something else than named tensors", remedy)
+    return record
+
+
+def _by_name(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
+    """Return a tensor of the file for each that is wanted.
+
+    Raises:
+        RunError: with up to SHOWN of the faults.
+    """
+    here: dict[str, Tensor] = {}
+    faults = []
+    for name, tensor in found.items():
+        new = declared.renamed(name)
+        if new in here:
+            faults.append(f"two tensors of the file are called {new} here")
+        here[new] = tensor
+    pairs: dict[str, Tensor] = {}
+    for name, tensor in wanted.items():
+        other = here.get(name)
+        if other is None:
+            if not name.endswith(COUNTER) and not any(_same(tensor, wanted[filled]) for filled in pairs):
+                faults.append(f"{name} is not in the file")
+            continue
+        if _kind(other) != _kind(tensor):
+            faults.append(f"{name} is {_described(other)} in the file, but {_described(tensor)} in the model")
+        else:
+            pairs[name] = other
+    _refuse(faults, declared, 'write rename or match, or "by": "order"')
+    return pairs
+
+
+def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
+    """Return a tensor of the file for each that is wanted, in order within equal sizes.
+
+    Raises:
+        RunError: with up to SHOWN of the sizes that one of the two has more of.
+    """
+    counted = any(name.endswith(COUNTER) for name in found)
+    ours = _gathered({name: tensor for name, tensor in wanted.items() if counted or not name.endswith(COUNTER)})
+    theirs = _gathered(found)
+    faults = [
+        f"{len(ours[kind])} of {kind[1]} {list(kind[0])} in the model, but {len(theirs[kind])} in the file"
+        for kind in dict.fromkeys((*ours, *theirs))
+        if len(ours[kind]) != len(theirs[kind])
+    ]
+    _refuse(faults, declared, 'write "by": "name" with match, or another file')
+    return {name: found[other] for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
+
+
+Kind = tuple[tuple[int, ...], str]
+
+
+def _kind(tensor: Tensor) -> Kind:
+    return tuple(tensor.shape), str(tensor.dtype).removeprefix("torch.")
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Return whether two names are of one tied tensor."""
+    return one.data_ptr() == other.data_ptr() and one.shape == other.shape and one.numel() > 0
+
+
+def _described(tensor: Tensor) -> str:
+    sizes, dtype = _kind(tensor)
+    return f"{dtype} {list(sizes)}"
+
+
+def _gathered(tensors: Tensors) -> defaultdict[Kind, list[str]]:
+    """Return the names of the tensors of each kind, in order."""
+    names: defaultdict[Kind, list[str]] = defaultdict(list)
+    for name, tensor in tensors.items():
+        names[_kind(tensor)].append(name)
+    return names
+
+
+def _refuse(faults: list[str], declared: WarmStart, remedy: str) -> None:
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        message = f"the model cannot start from {declared.source}: {'; '.join(faults[:SHOWN])}{more}"
+        raise RunError(message, remedy)
