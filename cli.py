@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -96,7 +97,7 @@ def check(specs: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None
 def schema() -> None:
     """Print the JSON Schema of specs, for editors."""
     from zoo import console
-    from zoo.spec import json_schema
+    from zoo.schema import json_schema
 
     console.print_json(json_schema())
 
@@ -264,8 +265,18 @@ def doctor(as_json: bool) -> None:
         sys.exit(1)
 
 
+def _speak_unicode() -> None:
+    """Read UTF-8 and nothing else; write what a narrow encoding has no letter for as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # as files are read
+
+
 def main() -> NoReturn:
     """Run a command and leave with its exit status: 0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted."""
+    _speak_unicode()
     try:
         zoo.main(standalone_mode=False)
     except click.ClickException as error:

@@ -337,6 +337,42 @@ def test_a_finished_run_is_not_resumed(zoo: Zoo, write: Write) -> None:
     assert "runs/line has ended its training" in done.err
 
 
+def narrow(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command on a terminal that has nothing but ASCII."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run(command(*arguments), capture_output=True, text=True, env=environment)
+
+
+def test_a_terminal_without_unicode_gets_escapes(zoo: Zoo, write: Write) -> None:
+    name = write(linear(summary="größer — 大", train__epochs=0))
+    checked = narrow("check", name)
+    assert checked.returncode == 2
+    assert "train.epochs is 0" in checked.stdout
+    assert r" \u2502 " in checked.stdout  # the line beside the excerpt
+    shown = narrow("show", name, "--set", "train.epochs=1")
+    assert shown.returncode == 0, shown.stderr
+    assert r"gr\xf6\xdfer \u2014 \u5927" in shown.stdout
+    assert narrow("check", "größer.json").stderr.startswith(r"error: no such spec: gr\xf6\xdfer.json")
+    record = json.loads(narrow("show", name, "--set", "train.epochs=1", "--json").stdout)
+    assert record["spec"]["summary"] == "größer — 大"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"1,2\n\x80,3\n", bytes(range(256))])
+def test_binary_standard_input_is_one_clear_error(zoo: Zoo, write: Write, content: bytes) -> None:
+    zoo("train", write(linear()))
+    done = subprocess.run(command("predict", "line", "-"), input=content, capture_output=True)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"error: cannot read standard input: 'utf-8' codec can't decode byte ")
+    assert done.stderr.count(b"\n") == 2
+
+
+def test_rows_come_from_standard_input_with_a_byte_order_mark_too(zoo: Zoo, write: Write) -> None:
+    zoo("train", write(linear()))
+    rows = b"\xef\xbb\xbf1,2\n3,4\n"
+    done = subprocess.run(command("predict", "line", "-", "--json"), input=rows, capture_output=True)
+    assert [record["input"] for record in json.loads(done.stdout)] == ["1,2", "3,4"]
+
+
 def test_a_closed_pipe_is_no_error(here: Path) -> None:
     script = f"{' '.join(command('schema'))} | head -n 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, cwd=here)

@@ -17,8 +17,9 @@ PIPED_WIDTH = 1000  # columns; a pipe has no edge to wrap at
 
 
 def print_json(value: object) -> None:
-    """Print a record for machines."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a record for machines; with JSON's own escapes where stdout has not every letter."""
+    narrow = not (sys.stdout.encoding or "").lower().startswith("utf")
+    print(json.dumps(value, indent=2, ensure_ascii=narrow, allow_nan=False))
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
