@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ShapeError
+from zoo.graph import layer_module
 from zoo.layers import LAYERS, Layer
+from zoo.layers.layer import kind
 from zoo.shapes import Shape, Value
 
 LENGTH = 5  # the size that "T" takes
+REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError)
+"""How torch refuses."""
 
 
 def declared(document: dict[str, Any]) -> Layer:
@@ -36,10 +41,18 @@ def batch_of(shape: Shape, rows: int, length: int = LENGTH) -> Tensor:
     return torch.randint(0, 2, sizes, generator=generator).to(getattr(torch, shape.dtype))
 
 
-def ruled(layer: Layer, shape: Shape) -> Value | None:
+# Any: a tensor, or nested tuples of tensors.
+def given(value: Value, rows: int, length: int = LENGTH) -> Any:
+    """Return random numbers of this shape, or of these shapes."""
+    if isinstance(value, Shape):
+        return batch_of(value, rows, length)
+    return tuple(given(part, rows, length) for part in value)
+
+
+def ruled(layer: Layer, value: Value) -> Value | None:
     """Return what the shape rule gives; None where it refuses."""
     try:
-        return layer.infer((shape,))
+        return layer.infer((value,))
     except ShapeError:
         return None
 
@@ -58,31 +71,36 @@ def expected(value: Value, rows: int, length: int = LENGTH) -> Any:
     return tuple(expected(part, rows, length) for part in value)
 
 
-def assert_agrees(layer: Layer, shape: Shape) -> bool:
-    """Hold a layer against torch where its rule accepts the shape; return whether it does.
+def assert_agrees(layer: Layer, value: Value) -> bool:
+    """Hold a layer against torch where its rule accepts the value; return whether it does.
 
     Its rule's answer is the module's real output, in training and in evaluation, at several batches and lengths; it
     trains on its smallest training batch and evaluates one row; the parameters it declares are the module's own.
     """
-    value = ruled(layer, shape)
-    if value is None:
+    result = ruled(layer, value)
+    if result is None:
         return False
-    module = layer.build(shape)
+    module = layer_module(layer, (value,))
+    if not layer.functional and hasattr(nn, kind(layer)):
+        assert isinstance(module, getattr(nn, kind(layer)))
+    shape = value if isinstance(value, Shape) else Shape("N")
     fewest = layer.smallest_training_batch(shape)
-    for rows, mode in ((2, True), (3, True), (fewest, True), (1, False), (3, False)):
-        for length in (LENGTH, LENGTH + 2) if "T" in shape.dims else (LENGTH,):
-            given = module.train(mode)(batch_of(shape, max(rows, fewest) if mode else rows, length))
-            assert sizes_of(given) == expected(value, max(rows, fewest) if mode else rows, length), (layer, shape)
+    for rows, mode in ((max(2, fewest), True), (max(3, fewest), True), (fewest, True), (1, False), (3, False)):
+        for length in (LENGTH, LENGTH + 2) if "T" in str(value) else (LENGTH,):
+            output = module.train(mode)(given(value, rows, length))
+            assert sizes_of(output) == expected(result, rows, length), (layer, value)
     learned = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
-    assert list(layer.parameter_shapes(shape).items()) == list(learned.items()), (layer, shape)
+    assert list(layer.parameter_shapes(shape).items()) == list(learned.items()), (layer, value)
     return True
 
 
 def torch_refuses(module: nn.Module, shape: Shape) -> bool:
-    """Return whether torch raises on a batch of this shape, in training or in evaluation."""
+    """Return whether torch raises or warns on a batch of this shape, in training or in evaluation, or on one row."""
     try:
-        for mode in (True, False):
-            module.train(mode)(batch_of(shape, 3))
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, NotImplementedError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for rows, mode in ((3, True), (3, False), (1, False)):
+                module.train(mode)(batch_of(shape, rows))
+    except (*REFUSALS, Warning):
         return True
     return False

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Any, ClassVar, Literal
 
-from zoo.layers.layer import Layer, agreed, features
+from zoo.layers.axis import least
+from zoo.layers.layer import Sizes, Tied, agreed, features
+from zoo.layers.namesake import Namesake
+from zoo.layers.parametrization import Parametrized
 from zoo.shapes import Shape
 from zoo.strict import Count, Size
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Linear(Layer):
+class Linear(Parametrized, Tied):
     """y = x Aᵀ + b on the last axis.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html
@@ -30,32 +30,38 @@ class Linear(Layer):
         """Return `shape` with `out_features` on the last axis.
 
         Raises:
-            ShapeError: the numbers are not floats, or `in_features` is not the size of the last axis.
+            ShapeError: the numbers are not floats, `in_features` is not the size of the last axis, or the weight cannot
+                have the parametrization.
         """
-        agreed(self, "in_features", self.in_features, features(self, shape), "features")
+        size = agreed(self, "in_features", self.in_features, features(self, shape), "features")
+        if isinstance(self.out_features, int):
+            self.require_weight((self.out_features, size))
         return shape.with_dims(*shape.dims[:-1], self.out_features)
 
-    def build(self, shape: Shape) -> nn.Module:
-        """Return torch.nn.Linear."""
-        from torch import nn
+    def sizes(self, shape: Shape) -> dict[str, Any]:
+        """Return the size of the last axis."""
+        return {"in_features": features(self, shape)}
 
-        return nn.Linear(shape.row[-1], int(self.out_features), bias=self.bias)
+    def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
+        """Return the weight and the bias."""
+        size = int(self.out_features)
+        return self.learned((size, features(self, shape)), {"bias": (size,)} if self.bias else {})
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Return in_features · out_features at each position; the longest sequence, or 1 step where none is known."""
+        positions = least(shape.longest or 1 if size == "T" else size for size in shape.dims[1:-1])
+        return features(self, shape) * int(self.out_features) * positions
 
 
-class Identity(Layer):
+class Identity(Namesake):
     """The input, unchanged.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html
     """
 
     type: Literal["Identity"]
+    any_axes: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`."""
         return shape
-
-    def build(self, shape: Shape) -> nn.Module:
-        """Return torch.nn.Identity."""
-        from torch import nn
-
-        return nn.Identity()

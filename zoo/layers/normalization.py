@@ -1,28 +1,27 @@
-"""Normalization layers: BatchNorm1d, LayerNorm."""
+"""Normalization layers: BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm, LayerNorm, RMSNorm."""
 
 from __future__ import annotations
 
-from math import prod
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from zoo.errors import ShapeError
-from zoo.layers.layer import Layer, agreed, features, require_float
+from zoo.layers.axis import least
+from zoo.layers.layer import Sizes, agreed, axis_size, features, kind, require_float
+from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
 from zoo.strict import Count, Positive, Probability
 
-if TYPE_CHECKING:
-    from torch import nn
 
+class ChannelNorm(Namesake):
+    """What every layer has that normalises each channel, which are axis 1, by statistics of its numbers."""
 
-class BatchNorm1d(Layer):
-    """Normalises each feature over the batch; in evaluation, with the running statistics.
+    ranks: ClassVar[tuple[int, ...]] = ()
+    """The ranks that the layer takes; none: any with channels."""
+    wanted: ClassVar[str]
+    """Those shapes, as a message writes them."""
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
-    """
-
-    type: Literal["BatchNorm1d"]
     num_features: Count | None = None
     """Size of axis 1; follows from the layer above, and is checked when written."""
     eps: Positive = 1e-5
@@ -33,59 +32,125 @@ class BatchNorm1d(Layer):
     """Learn a scale and a shift for each feature."""
     track_running_stats: bool = True
     """Keep running statistics; false uses the batch's own in evaluation too."""
+    bias: bool = True
+    """Learn the shift; only with affine."""
 
     @model_validator(mode="after")
-    def _momentum_is_used(self) -> Self:
+    def _options_are_used(self) -> Self:
         if not self.track_running_stats and self.momentum != 0.1:
             raise ValueError("momentum says nothing without running statistics; remove one of the two options")
+        if not (self.bias or self.affine):
+            raise ValueError("bias says nothing without affine; remove one of the two options")
         return self
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
 
         Raises:
-            ShapeError: `shape` is neither (N, C) nor (N, C, L), its numbers are not floats, or a row alone has no
-                statistics.
+            ShapeError: `shape` has another rank, its numbers are not floats, `num_features` is not the size of axis 1,
+                or a row alone has no statistics.
         """
         require_float(self, shape)
-        if shape.rank not in (2, 3):
-            raise ShapeError("BatchNorm1d needs (N, C) or (N, C, L)", "put a Flatten above it")
-        agreed(self, "num_features", self.num_features, shape.row[0], "features")
-        if not self.track_running_stats and prod(shape.row[1:]) == 1:
-            message = "BatchNorm1d without running statistics needs several numbers for each feature of a row"
+        if shape.rank not in self.ranks if self.ranks else shape.rank < 2:
+            raise ShapeError(f"{kind(self)} needs {self.wanted}", self.remedy(shape))
+        agreed(self, "num_features", self.num_features, axis_size(self, shape, 1), "features")
+        self.require_statistics(shape)
+        return shape
+
+    def remedy(self, shape: Shape) -> str:
+        """Return what to write where the rank is another."""
+        family = kind(self).rstrip("123d")
+        fitting = {3: "1d", 4: "2d", 5: "3d"}.get(shape.rank)
+        return f"write {family}{fitting}" if fitting else "keep an axis in the layer above"
+
+    def require_statistics(self, shape: Shape) -> None:
+        """Refuse rows that have no statistics of their own where they are wanted."""
+
+    def sizes(self, shape: Shape) -> dict[str, Any]:
+        """Return the size of axis 1."""
+        return {"num_features": axis_size(self, shape, 1)}
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
+        """Return the scale and the shift."""
+        return scale_and_shift((axis_size(self, shape, 1),), self.affine, self.bias)
+
+
+class BatchNorm(ChannelNorm):
+    """What every layer has that normalises each channel over the batch."""
+
+    def remedy(self, shape: Shape) -> str:
+        """Return what to write where the rank is another."""
+        return "write BatchNorm1d" if shape.rank == 2 else super().remedy(shape)
+
+    def require_statistics(self, shape: Shape) -> None:
+        """Refuse single numbers without running statistics, because a single row could not be predicted."""
+        if not self.track_running_stats and least(shape.dims[2:]) == 1:
+            message = f"{kind(self)} without running statistics needs several numbers for each feature of a row"
             raise ShapeError(
                 message,
                 "remove track_running_stats: a single row could not be predicted without them",
                 "track_running_stats",
             )
-        return shape
 
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return 2 where each feature is one number: a single number has no variance."""
-        return 2 if prod(shape.row[1:]) == 1 else 1
-
-    def build(self, shape: Shape) -> nn.Module:
-        """Return torch.nn.BatchNorm1d."""
-        from torch import nn
-
-        return nn.BatchNorm1d(shape.row[0], self.eps, self.momentum, self.affine, self.track_running_stats)
+        return 2 if least(shape.dims[2:]) == 1 else 1
 
 
-class LayerNorm(Layer):
-    """Normalises each row over its last axes.
+class BatchNorm1d(BatchNorm):
+    """Normalises each feature over the batch; in evaluation, with the running statistics.
 
-    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html
     """
 
-    type: Literal["LayerNorm"]
+    type: Literal["BatchNorm1d"]
+    ranks: ClassVar[tuple[int, ...]] = (2, 3)
+    wanted: ClassVar[str] = "(N, C) or (N, C, L)"
+
+    def remedy(self, shape: Shape) -> str:
+        """Return what to write where the rank is another."""
+        return "put a Flatten above it" if shape.rank > 3 else super().remedy(shape)
+
+
+class BatchNorm2d(BatchNorm):
+    """Normalises each channel of images over the batch and the pixels; in evaluation, with the running statistics.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html
+    """
+
+    type: Literal["BatchNorm2d"]
+    ranks: ClassVar[tuple[int, ...]] = (4,)
+    wanted: ClassVar[str] = "images (N, C, H, W)"
+
+
+class BatchNorm3d(BatchNorm):
+    """Normalises each channel of volumes over the batch and the voxels; in evaluation, with the running statistics.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html
+    """
+
+    type: Literal["BatchNorm3d"]
+    ranks: ClassVar[tuple[int, ...]] = (5,)
+    wanted: ClassVar[str] = "volumes (N, C, D, H, W)"
+
+
+class SyncBatchNorm(BatchNorm):
+    """A BatchNorm for any number of axes whose batch is that of all processes; several processes need CUDA.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SyncBatchNorm.html
+    """
+
+    type: Literal["SyncBatchNorm"]
+    wanted: ClassVar[str] = "channels (N, C, …)"
+
+
+class RowNorm(Namesake):
+    """What every layer has that normalises each row over its last axes."""
+
     normalized_shape: Annotated[tuple[Count, ...], Field(min_length=1, max_length=7)] | None = None
     """The last axes to normalise over; by default the last one. Checked when written."""
-    eps: Positive = 1e-5
-    """Added to the variance."""
     elementwise_affine: bool = True
-    """Learn a scale and a shift for each number."""
-    bias: bool = True
-    """Learn the shift; only with elementwise_affine."""
+    """Learn a scale for each number, and in LayerNorm a shift."""
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
@@ -93,21 +158,62 @@ class LayerNorm(Layer):
         Raises:
             ShapeError: `normalized_shape` is not the end of `shape`, or the numbers are not floats.
         """
-        features(self, shape)
-        expected = self._axes(shape)
-        if shape.row[-len(expected) :] != expected:
+        last = features(self, shape)
+        if self.normalized_shape is not None and shape.dims[1:][-len(self.normalized_shape) :] != self.normalized_shape:
             raise ShapeError(
-                f"LayerNorm needs rows that end in {list(expected)}",
-                f"write the last axes, such as [{shape.row[-1]}], or remove normalized_shape",
+                f"{kind(self)} needs rows that end in {list(self.normalized_shape)}",
+                f"write the last axes, such as [{last}], or remove normalized_shape",
                 "normalized_shape",
             )
         return shape
 
-    def build(self, shape: Shape) -> nn.Module:
-        """Return torch.nn.LayerNorm."""
-        from torch import nn
+    def sizes(self, shape: Shape) -> dict[str, Any]:
+        """Return the last axes."""
+        return {"normalized_shape": list(self.axes(shape))}
 
-        return nn.LayerNorm(list(self._axes(shape)), self.eps, self.elementwise_affine, self.bias)
+    def axes(self, shape: Shape) -> tuple[int, ...]:
+        """Return the sizes of the last axes that are normalised over."""
+        return self.normalized_shape or (features(self, shape),)
 
-    def _axes(self, shape: Shape) -> tuple[int, ...]:
-        return self.normalized_shape if self.normalized_shape is not None else shape.row[-1:]
+
+class LayerNorm(RowNorm):
+    """Normalises each row over its last axes: mean 0, variance 1, then a learned scale and shift.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html
+    """
+
+    type: Literal["LayerNorm"]
+    eps: Positive = 1e-5
+    """Added to the variance."""
+    bias: bool = True
+    """Learn the shift; only with elementwise_affine."""
+
+    @model_validator(mode="after")
+    def _bias_is_used(self) -> Self:
+        if not (self.bias or self.elementwise_affine):
+            raise ValueError("bias says nothing without elementwise_affine; remove one of the two options")
+        return self
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
+        """Return the scale and the shift."""
+        return scale_and_shift(self.axes(shape), self.elementwise_affine, self.bias)
+
+
+class RMSNorm(RowNorm):
+    """Divides each row by the root of the mean of its squares over the last axes.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html
+    """
+
+    type: Literal["RMSNorm"]
+    eps: Positive | None = None
+    """Added to the mean of the squares; null for the smallest step of float32 above 1."""
+
+    def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
+        """Return the scale."""
+        return {"weight": self.axes(shape)} if self.elementwise_affine else {}
+
+
+def scale_and_shift(sizes: Sizes, scale: bool, shift: bool) -> dict[str, Sizes]:
+    """Return the sizes of what a normalization layer learns; there is no shift without a scale."""
+    return dict.fromkeys(("weight", "bias") if shift else ("weight",), sizes) if scale else {}
