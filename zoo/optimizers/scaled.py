@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -136,3 +136,13 @@ class RMSprop(Optimizer, RMSpropOptions):
     type: Literal["RMSprop"]
     groups: tuple[RMSpropGroup, ...] = ()
     """Parameters with options of their own."""
+
+    # Any: the values of torch's options.
+    def judge(self, options: dict[str, Any]) -> None:
+        """Refuse a variance of the newest gradient alone: it is 0, or by rounding below.
+
+        Raises:
+            ValueError: with what is wrong and what to write.
+        """
+        if options["centered"] and options["alpha"] == 0:
+            raise ValueError("centered needs an alpha above 0; write one, or remove centered")
