@@ -146,6 +146,9 @@ class TransformerDecoderLayer(_TransformerLayer):
 class _Stack(Function):
     """What TransformerEncoder and TransformerDecoder share; their layers begin as copies of one."""
 
+    part: ClassVar[str]
+    """The option that holds the layer that is repeated."""
+
     num_layers: Depth
     """How many layers stand above one another."""
     norm: LayerNorm | None = None
@@ -154,7 +157,9 @@ class _Stack(Function):
     @property
     def repeated(self) -> _TransformerLayer:
         """Return the layer that is repeated."""
-        raise NotImplementedError
+        layer = getattr(self, self.part)
+        assert isinstance(layer, _TransformerLayer)  # as both classes declare it
+        return layer
 
     @property
     def joined(self) -> tuple[str, ...]:
@@ -174,8 +179,13 @@ class _Stack(Function):
         Raises:
             ShapeError: the repeated layer or the norm refuses it.
         """
-        given = self.repeated.infer(values)
-        return given if self.norm is None else self.norm.infer((given,))
+        option = self.part
+        try:
+            given = self.repeated.infer(values)
+            option = "norm"
+            return given if self.norm is None else self.norm.infer((given,))
+        except ShapeError as error:
+            raise ShapeError(error.message, error.remedy, option) from error
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
         """Return the sizes of each layer's weights, then those of the norm."""
@@ -200,14 +210,11 @@ class TransformerEncoder(_Stack):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerEncoder.html
     """
 
+    part: ClassVar[str] = "encoder_layer"
+
     type: Literal["TransformerEncoder"]
     encoder_layer: TransformerEncoderLayer
     """The layer that is repeated."""
-
-    @property
-    def repeated(self) -> TransformerEncoderLayer:
-        """Return the layer that is repeated."""
-        return self.encoder_layer
 
     def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
         """Return what the module makes of the sequence."""
@@ -226,14 +233,11 @@ class TransformerDecoder(_Stack):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.TransformerDecoder.html
     """
 
+    part: ClassVar[str] = "decoder_layer"
+
     type: Literal["TransformerDecoder"]
     decoder_layer: TransformerDecoderLayer
     """The layer that is repeated; it names the memory."""
-
-    @property
-    def repeated(self) -> TransformerDecoderLayer:
-        """Return the layer that is repeated."""
-        return self.decoder_layer
 
     def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
         """Return what the module makes of the sequence and its memory."""
