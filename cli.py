@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from zoo import __version__
-from zoo.errors import Interrupted, Problem, SpecError, UsageError, ZooError
+from zoo.errors import Interrupted, UsageError, ZooError
 
 if TYPE_CHECKING:
     from exporters.certificate import Certificate, Format
@@ -51,46 +51,63 @@ def list_specs(as_json: bool) -> None:
 @zoo.command()
 @click.argument("spec")
 @_set
+@click.option("--resolved", is_flag=True, help="Show every value and where it came from.")
+@click.option("--graph", type=click.Path(path_type=Path), metavar="FILE.svg", help="Draw the layers into a file.")
 @_json
-def show(spec: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Show a spec: its layers with their shapes, and how it is trained."""
+def show(spec: str, overrides: tuple[str, ...], resolved: bool, graph: Path | None, as_json: bool) -> None:
+    """Show a spec: its layers with their shapes and costs, and how it is trained."""
+    if graph is not None and (resolved or as_json):
+        raise UsageError("--graph draws, and prints nothing", "give --graph alone, or without it --resolved or --json")
     from zoo import console
-    from zoo.build import parameter_counts
     from zoo.check import check_file
 
     checked = check_file(spec, overrides)
-    console.print_spec(checked, parameter_counts(checked), as_json)
+    if graph is not None:
+        from zoo.picture import draw
+
+        draw(checked, graph)
+        print(f"written: {graph}", file=sys.stderr)
+    elif resolved:
+        from zoo.origins import origins
+
+        console.print_origins(origins(checked), as_json)
+    else:
+        from zoo.costs import costs
+
+        console.print_spec(checked, costs(checked), as_json)
 
 
 @zoo.command()
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @_set
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def check(specs: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None:
-    """Check specs without reading data: every problem with its place and a remedy."""
-    from zoo import console
-    from zoo.check import check_file
+@click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+def check(paths: tuple[str, ...], overrides: tuple[str, ...], form: str) -> None:
+    """Check specs without reading data: every problem with its place and a remedy.
 
-    problems: list[Problem] = []
-    absent = 0
-    for spec in specs:
-        try:
-            check_file(spec, overrides)
-        except SpecError as error:
-            problems += error.problems
-        except UsageError as error:
-            print(error, file=sys.stderr)
-            absent += 1
-        else:
-            print(f"{spec}: ok", file=sys.stderr)
-    if form == "json":
-        console.print_json([problem.record() for problem in problems])
-    elif problems:
-        print("\n".join(map(str, problems)))
-    if problems:
-        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", file=sys.stderr)
-    if problems or absent:
+    PATH is a spec, a folder (every .json file below it), or a pattern such as 'specs/*.json'.
+    """
+    from zoo import console
+    from zoo.survey import survey
+
+    found = survey(paths, overrides)
+    console.print_survey(found, form)
+    if not found.passed:
         sys.exit(2)
+
+
+@zoo.command()
+@click.argument("first")
+@click.argument("second")
+@_json
+def diff(first: str, second: str, as_json: bool) -> None:
+    """Compare two specs by what they mean; exit 0 where they are the same model, 1 where not."""
+    from zoo import console
+    from zoo.difference import compare_files
+
+    found = compare_files(first, second)
+    console.print_difference(found, as_json)
+    if not found.same:
+        sys.exit(1)
 
 
 @zoo.command()

@@ -7,10 +7,20 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from zoo.costs import tables
+from zoo.difference import in_words
+from zoo.origins import dotted
+from zoo.survey import counted
+from zoo.terminal import coloured, painted
+
 if TYPE_CHECKING:
-    from zoo.check import CheckedSpec
+    from zoo.checked import CheckedSpec
+    from zoo.costs import Costs
+    from zoo.difference import Difference
+    from zoo.origins import Origin
     from zoo.prediction import Prediction
     from zoo.run import Run
+    from zoo.survey import Survey
     from zoo.training.evaluation import Recovered
 
 PIPED_WIDTH = 1000  # columns; a pipe has no edge to wrap at
@@ -31,7 +41,8 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.show_header = any(header)
     for index, name in enumerate(header):
-        number = bool(rows) and all(_is_number(row[index]) for row in rows)
+        cells = [row[index] for row in rows if row[index]]
+        number = bool(cells) and all(map(_is_number, cells))
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
@@ -56,21 +67,63 @@ def short(value: float) -> str:
     return f"{value:.6g}"
 
 
-def print_spec(checked: CheckedSpec, counts: Mapping[str, int], as_json: bool) -> None:
-    """Print a spec with the shapes and the parameters of its layers."""
+def print_spec(checked: CheckedSpec, found: Costs, as_json: bool) -> None:
+    """Print a spec: its layers with their shapes and costs, the memory of its training, and how it is trained."""
     document = checked.spec.document()
-    layers = [(placed.name, type(placed.layer).__name__, str(placed.output)) for placed in checked.layers]
     if as_json:
-        keys = ("name", "type", "output")
-        described = [dict(zip(keys, layer, strict=True)) | {"parameters": counts[layer[0]]} for layer in layers]
-        print_json({"spec": document, "layers": described})
+        print_json({"spec": document, **found.record()})
         return
     print(f"{checked.spec.name}: {checked.spec.summary}")
-    table = [("", "input", str(checked.input), "0"), *((*layer, f"{counts[layer[0]]:,}") for layer in layers)]
-    print_table("", ("layer", "type", "output", "parameters"), table)
+    layers, memory = tables(found)
+    print_table("", ("layer", "type", "output", "parameters", "multiply-adds"), layers)
+    print_table("memory in training, estimated", ("part", "MiB"), memory)
     parts = {key: value for key, value in document.items() if key not in ("$schema", "name", "summary")}
-    parts["model"] = f"{len(layers)} layers, {sum(counts.values()):,} parameters"
+    frozen = found.parameters - found.trainable
+    parts["model"] = f"{counted(len(found.layers), 'layer')}, {counted(found.parameters, 'parameter')}"
+    parts["model"] += f", {frozen:,} of them frozen" if frozen else ""
     print_table("", ("", ""), [(key, _in_words(value)) for key, value in parts.items()])
+
+
+def print_origins(found: Sequence[Origin], as_json: bool) -> None:
+    """Print every value of a resolved spec with where it came from."""
+    if as_json:
+        print_json([origin.record() for origin in found])
+    else:
+        rows = [(dotted(origin.path), in_words(origin.value), origin.origin) for origin in found]
+        print_table("", ("path", "value", "origin"), rows)
+
+
+def print_difference(found: Difference, as_json: bool) -> None:
+    """Print what differs between two specs, and the verdict."""
+    if as_json:
+        print_json(found.record())
+        return
+    changes = (*found.changes, *found.whereabouts)
+    rows = [(change.name, in_words(change.first), in_words(change.second)) for change in changes]
+    if rows:
+        print_table("", ("path", "first", "second"), rows)
+    print(found.verdict())
+
+
+def print_survey(found: Survey, form: str) -> None:
+    """Print the problems of specs; what is well, what is not there and the summary go to stderr."""
+    for name in found.clean:
+        print(f"{name}: ok", file=sys.stderr)
+    for name in found.passed_over:
+        print(f"{name}: passed over, it is the JSON Schema", file=sys.stderr)
+    for error in found.absent:
+        print(error, file=sys.stderr)
+    if form == "json":
+        print_json([problem.record() for problem in found.problems])
+    elif form == "sarif":
+        from zoo.sarif import sarif
+
+        print_json(sarif(found.problems, found.absent))
+    elif found.problems:
+        show = painted if coloured(sys.stdout) else str
+        print("\n".join(map(show, found.problems)))
+    if found.problems or len(found.clean) > 1:
+        print(found.summary(), file=sys.stderr)
 
 
 def _in_words(value: object) -> str:
