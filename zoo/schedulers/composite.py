@@ -71,7 +71,7 @@ class SequentialLR(_Composite):
     def _milestones_divide(self) -> Self:
         if len(self.milestones) != len(self.schedulers) - 1:
             raise ValueError(
-                f"{len(self.schedulers)} schedulers need {len(self.schedulers) - 1} milestones, "
+                f"{len(self.schedulers)} schedulers need {len(self.schedulers) - 1} milestone(s), "
                 f"but there are {len(self.milestones)}; write where each but the first begins"
             )
         if any(second <= first for first, second in pairwise(self.milestones)):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from zoo.errors import ShapeError
 from zoo.optimizers.optimizer import Optimizer
 from zoo.schedulers.scheduler import Each, Scheduler, require_each
-from zoo.strict import Count, Positive, Probability
+from zoo.strict import Count, Positive
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Momenta = Momentum | Annotated[tuple[Momentum, ...], Field(min_length=1, max_length=1000)]
@@ -122,9 +122,9 @@ class OneCycleLR(_Cyclic):
     horizon_option = "total_steps"
 
     type: Literal["OneCycleLR"]
-    total_steps: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
+    total_steps: Count | None = None
     """Intervals of the whole cycle; follows from the training, and is checked when written."""
-    pct_start: Probability = 0.3
+    pct_start: Annotated[float, Field(ge=0, lt=1)] = 0.3
     """Share of the cycle in which the rate rises."""
     anneal_strategy: Literal["cos", "linear"] = "cos"
     """Along a cosine or a straight line."""
@@ -139,6 +139,12 @@ class OneCycleLR(_Cyclic):
     three_phase: bool = False
     """Come down as long as up, and only then fall to the last rate."""
 
+    @model_validator(mode="after")
+    def _three_phases_fit(self) -> Self:
+        if self.three_phase and self.pct_start > 0.5:
+            raise ValueError("three_phase comes down as long as up; write a pct_start of 0.5 or less")
+        return self
+
     @property
     def horizon(self) -> int | None:
         """Return total_steps where they are written."""
@@ -148,6 +154,19 @@ class OneCycleLR(_Cyclic):
     def limit(self) -> int | None:
         """Return total_steps where they are written: torch refuses to go on."""
         return self.total_steps
+
+    def require(self, optimizer: Optimizer, intervals: int) -> None:
+        """Refuse also a rise of a single interval, in which torch divides by zero.
+
+        Raises:
+            ShapeError: with the option that does not fit.
+        """
+        super().require(optimizer, intervals)
+        if self.pct_start * (self.total_steps or intervals) == 1:
+            message = (
+                f"OneCycleLR cannot rise in a single {self.interval}, which is {self.pct_start:g} of {intervals:,}"
+            )
+            raise ShapeError(message, "write more in pct_start, or 0 to begin at max_lr", "pct_start")
 
     # Any: the values of torch's options.
     def _options(self, intervals: int) -> dict[str, Any]:

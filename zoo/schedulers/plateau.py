@@ -21,6 +21,7 @@ class ReduceLROnPlateau(Scheduler):
 
     alone = True
     horizon_option = "patience"
+    own = ("type", "interval", "metric")
 
     type: Literal["ReduceLROnPlateau"]
     # Narrower than the other schedulers': there is one measurement an epoch.
@@ -50,6 +51,11 @@ class ReduceLROnPlateau(Scheduler):
         if self.metric == "loss" and self.mode == "max":
             raise ValueError('a loss is better when it is less; write "mode": "min", or another metric')
         return self
+
+    @property
+    def watched(self) -> str:
+        """Return the measurement's name."""
+        return self.metric
 
     @property
     def horizon(self) -> int:

@@ -22,6 +22,10 @@ class Scheduler(Strict):
 
     alone: ClassVar[bool] = False
     """Whether it sets the rates by itself, so that it cannot stand inside another one."""
+    horizon_option: ClassVar[str] = ""
+    """The option that says the horizon."""
+    own: ClassVar[tuple[str, ...]] = ("type", "interval")
+    """The options that torch does not have."""
 
     interval: Literal["epoch", "step"] = "epoch"
     """What is counted, and after which the rate moves: epochs, or steps of the optimizer. This option is zoo's own."""
@@ -34,6 +38,11 @@ class Scheduler(Strict):
     @property
     def limit(self) -> int | None:
         """Return the most intervals that it is meant for; None where it can go on."""
+        return None
+
+    @property
+    def watched(self) -> str | None:
+        """Return the measurement of the validation split that it looks at; None where it looks at none."""
         return None
 
     def require(self, optimizer: Optimizer, intervals: int) -> None:
@@ -57,9 +66,6 @@ class Scheduler(Strict):
             message = f"{name} ends after {self.limit:,} {self.interval}s, but it has {intervals:,} {units}"
             raise ShapeError(message, self._remedy("more"), self.horizon_option)
 
-    horizon_option: ClassVar[str] = ""
-    """The option that says the horizon."""
-
     def _remedy(self, other: str) -> str:
         remedy = f"write {other} in {self.horizon_option}" if self.horizon_option else "train longer"
         return remedy if self.interval == "step" or other == "more" else f'{remedy}, or "interval": "step"'
@@ -76,7 +82,7 @@ class Scheduler(Strict):
     # Any: the values of torch's options.
     def _options(self, intervals: int) -> dict[str, Any]:
         """Return torch's options and their values; a list stands for a tuple, as torch wants it."""
-        options = {name: getattr(self, name) for name in type(self).model_fields if name not in ("type", "interval")}
+        options = {name: getattr(self, name) for name in type(self).model_fields if name not in self.own}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
 
 
@@ -91,7 +97,7 @@ def require_each(scheduler: Scheduler, optimizer: Optimizer, *options: str) -> N
         value = getattr(scheduler, option)
         if isinstance(value, tuple) and len(value) != groups:
             raise ShapeError(
-                f"{type(scheduler).__name__} has {len(value)} numbers in {option}, "
+                f"{type(scheduler).__name__} has {len(value)} number(s) in {option}, "
                 f"but the optimizer has {groups} parameter group(s)",
                 f"write one number for all, or {groups}: for what no group takes, then for each group",
                 option,
