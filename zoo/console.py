@@ -7,12 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from zoo.costs import tables
-from zoo.difference import in_words
-from zoo.origins import dotted
-from zoo.survey import counted
-from zoo.terminal import coloured, painted
-
 if TYPE_CHECKING:
     from zoo.checked import CheckedSpec
     from zoo.costs import Costs
@@ -73,6 +67,9 @@ def print_spec(checked: CheckedSpec, found: Costs, as_json: bool) -> None:
     if as_json:
         print_json({"spec": document, **found.record()})
         return
+    from zoo.costs import tables
+    from zoo.survey import counted
+
     print(f"{checked.spec.name}: {checked.spec.summary}")
     layers, memory = tables(found)
     print_table("", ("layer", "type", "output", "parameters", "multiply-adds"), layers)
@@ -89,6 +86,9 @@ def print_origins(found: Sequence[Origin], as_json: bool) -> None:
     if as_json:
         print_json([origin.record() for origin in found])
     else:
+        from zoo.difference import in_words
+        from zoo.origins import dotted
+
         rows = [(dotted(origin.path), in_words(origin.value), origin.origin) for origin in found]
         print_table("", ("path", "value", "origin"), rows)
 
@@ -98,6 +98,8 @@ def print_difference(found: Difference, as_json: bool) -> None:
     if as_json:
         print_json(found.record())
         return
+    from zoo.difference import in_words
+
     changes = (*found.changes, *found.whereabouts)
     rows = [(change.name, in_words(change.first), in_words(change.second)) for change in changes]
     if rows:
@@ -120,6 +122,8 @@ def print_survey(found: Survey, form: str) -> None:
 
         print_json(sarif(found.problems, found.absent))
     elif found.problems:
+        from zoo.terminal import coloured, painted
+
         show = painted if coloured(sys.stdout) else str
         print("\n".join(map(show, found.problems)))
     if found.problems or len(found.clean) > 1:
