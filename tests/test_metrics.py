@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from zoo.errors import ShapeError
-from zoo.metrics import AnyMetric, Metric
+from zoo.metrics import METRICS, Metric
 from zoo.shapes import Shape
 
-MEMBERS: tuple[type[Metric], ...] = get_args(get_args(AnyMetric)[0])
+MEMBERS: tuple[type[Metric], ...] = tuple(METRICS.members())
 CLASS_NUMBERS = Shape("N", dtype="int64")
 ROWS = 3
 

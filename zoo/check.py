@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from zoo.checked import CheckedSpec
 from zoo.contradictions import contradictions
 from zoo.data import Example
-from zoo.errors import Path, Problem, ShapeError, SpecError
+from zoo.errors import DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
 from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
@@ -42,7 +42,11 @@ def check(source: Source) -> CheckedSpec:
     source = expand(source)
     spec = parse(source)
     problems: list[Problem] = []
-    example = spec.data.example()
+    try:
+        example = spec.data.example()
+    except DataError as error:
+        path: Path = ("data", getattr(error, "option", "type"))
+        raise SpecError((source.problem(path, error.message, error.remedy),)) from error
     input_shape = _transformed(source, spec, example, problems)
     layers, below = spec.model.parts()
     problems += _name_problems(source, layers, ("model", *below))

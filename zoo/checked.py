@@ -33,18 +33,12 @@ class CheckedSpec:
     @cached_property
     def parameters(self) -> dict[str, Sizes]:
         """Return the sizes of every tensor that is learned, by its name in the state dict."""
-        return {
-            f"{placed.name}.{name}".lstrip("."): sizes
-            for placed in self.layers
-            for name, sizes in placed.layer.parameter_shapes(placed.input).items()
-        }
+        return {name: sizes for placed in self.layers for name, sizes in placed.learned.items()}
 
     @property
     def parameter_counts(self) -> tuple[int, ...]:
-        """Return how many parameters each layer learns."""
-        return tuple(
-            sum(prod(sizes) for sizes in placed.layer.parameter_shapes(placed.input).values()) for placed in self.layers
-        )
+        """Return how many numbers each layer learns; a tied weight counts where it is first."""
+        return tuple(sum(map(prod, placed.learned.values())) for placed in self.layers)
 
     @property
     def smallest_training_batch(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from zoo.checked import CheckedSpec
 from zoo.errors import Path, Problem, ShapeError
+from zoo.initializers import Filling
 from zoo.losses import Loss
 from zoo.metrics import Metric
 from zoo.nearest import suggestion
@@ -20,8 +21,8 @@ def contradictions(checked: CheckedSpec) -> list[Problem]:
         return [_no_single_output(checked)]
     problems: list[Problem] = []
     _judge_output(checked, problems)
-    _judge_batches(checked, problems)
-    problems += _pattern_problems(checked)
+    for judge in (_batch_problems, _scheduler_problems, _pattern_problems, _init_problems):
+        problems += judge(checked)
     return problems
 
 
@@ -47,7 +48,7 @@ def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
         yield from _idle(checked, path, patterns, trained)
 
 
-def _idle(checked: CheckedSpec, path: Path, patterns: Sequence[str], names: Sequence[str]) -> Iterator[Problem]:
+def _idle(checked: CheckedSpec, path: Path, patterns: tuple[str, ...], names: Sequence[str]) -> Iterator[Problem]:
     for index in idle(patterns, names):
         here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
         message = f'the pattern "{patterns[index]}" matches no tensor that is trained'
@@ -79,13 +80,62 @@ def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
         problems.append(source.problem((*last.path, option), message, remedy))
 
 
-def _judge_batches(checked: CheckedSpec, problems: list[Problem]) -> None:
-    """Refuse a last step of an epoch that has fewer rows than torch trains a layer on."""
-    rows, size, fewest = checked.example.training_rows, checked.spec.train.batch_size, checked.smallest_training_batch
-    last = rows % size or min(size, rows)
-    if last < fewest:
-        message = (
-            f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
-        )
-        remedy = "write a batch_size that leaves another remainder, or use LayerNorm in place of BatchNorm1d"
-        problems.append(checked.source.problem(("train", "batch_size"), message, remedy))
+def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
+    """Return what is wrong with an epoch of so many rows, and the remedy; None where torch can train on each step."""
+    train, fewest = checked.spec.train, checked.smallest_training_batch
+    size = train.batch_size
+    if not train.steps(rows):
+        return f"drop_last leaves no step: {rows:,} rows are fewer than {size}", "write a smaller batch_size"
+    last = size if train.drop_last else rows % size or min(size, rows)
+    if last >= fewest:
+        return None
+    message = f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
+    return message, 'write a batch_size that leaves another remainder, or "drop_last": true'
+
+
+def _batch_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    rows = checked.example.training_rows
+    fault = batch_fault(checked, rows) if rows is not None else None
+    if fault is not None:
+        yield checked.source.problem(("train", "batch_size"), *fault)
+
+
+def _scheduler_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield what a scheduler does not go together with: optimizer, length of the training, measurements."""
+    spec, rows = checked.spec, checked.example.training_rows
+    scheduler = spec.scheduler
+    if scheduler is None:
+        return
+    steps = 1 if scheduler.interval == "epoch" else None if rows is None else spec.train.steps(rows)
+    try:
+        if steps is not None:
+            scheduler.require(spec.optimizer, spec.train.epochs * steps)
+    except ShapeError as error:
+        yield checked.source.problem(("scheduler", error.option or "type"), error.message, error.remedy)
+    watched = scheduler.watched
+    if watched is None:
+        return
+    known = ["loss", *(metric.name for metric in spec.metrics)]
+    if watched not in known:
+        message = f'{type(scheduler).__name__} looks at "{watched}", which nothing measures'
+        yield checked.source.problem(("scheduler", "metric"), message, suggestion(watched, known))
+    if "validation" not in spec.data.splits:
+        message = f"{type(scheduler).__name__} needs a validation split to look at, but the data has none"
+        yield checked.source.problem(("scheduler", "type"), message, 'write "validation": 0.1 in data')
+
+
+def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield the initializers that fill nothing, or what they cannot fill."""
+    for index, initializer in enumerate(checked.spec.init):
+        if not isinstance(initializer, Filling):
+            continue
+        path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
+        patterns = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
+        yield from _idle(checked, (*path, "match"), patterns, list(checked.parameters))
+        for name, sizes in checked.parameters.items():
+            try:
+                if initializer.matches(name):
+                    initializer.require(name, sizes)
+            except ShapeError as error:
+                yield checked.source.problem((*path, error.option), error.message, error.remedy)
+                break

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import PrivateAttr
 
+from zoo.choice import Choice
 from zoo.errors import ShapeError
-from zoo.shapes import Shape
+from zoo.shapes import Shape, class_axis
 from zoo.strict import Strict
 
 if TYPE_CHECKING:
@@ -33,29 +34,40 @@ class Metric(Strict):
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return one float64 number for each row, (N,)."""
 
+    def arranged(self, output: Shape, target: Shape) -> Self:
+        """Return the metric for a model of these shapes."""
+        return self
+
 
 class Accuracy(Metric):
-    """Share of the rows whose largest logit is the right class.
+    """Share of the targets whose largest logit is the right class: of rows, of tokens, of pixels.
 
     Source: https://lightning.ai/docs/torchmetrics/stable/classification/accuracy.html
     """
 
     name = "accuracy"
     type: Literal["Accuracy"]
+    _axis: int = PrivateAttr(default=1)
 
     def require(self, output: Shape, target: Shape) -> None:
         """Refuse targets that are not class numbers.
 
         Raises:
-            ShapeError: the targets are not int64, or the output is not (N, classes).
+            ShapeError: the targets are not int64, or no axis of the output has one number for each class.
         """
-        if target.dtype != "int64" or output.rank != 2 or target.rank != 1:
+        if target.dtype != "int64" or class_axis(output, target) is None:
             remedy = 'use {"type": "MeanAbsoluteError"} for numbers'
             raise ShapeError(f"Accuracy judges logits (N, classes), but the model gives {output} for {target}", remedy)
 
+    def arranged(self, output: Shape, target: Shape) -> Self:
+        """Return the metric that looks for the classes where these shapes have them."""
+        placed = self.model_copy()
+        placed._axis = class_axis(output, target) or 1
+        return placed
+
     def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return 1 where the largest logit is the right class, else 0."""
-        return (output.argmax(1) == target).double()
+        """Return the share of each row's targets whose largest logit is the right class."""
+        return (output.argmax(self._axis) == target).double().reshape(len(target), -1).mean(1)
 
 
 class MeanAbsoluteError(Metric):
@@ -82,4 +94,5 @@ class MeanAbsoluteError(Metric):
         return (output.double() - target.double()).abs().reshape(len(output), -1).mean(1)
 
 
-AnyMetric = Annotated[Accuracy | MeanAbsoluteError, Field(discriminator="type")]
+METRICS = Choice("metric", {"zoo.metrics": ("Accuracy", "MeanAbsoluteError")})
+AnyMetric = Annotated[Metric, METRICS]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from zoo.errors import Path, Problem, ShapeError
-from zoo.layers.layer import Layer, kind
+from zoo.layers.layer import Layer, Sizes, Tied, kind
 from zoo.nearest import suggestion
 from zoo.shapes import Shape, Value
 from zoo.source import Source
@@ -46,6 +46,16 @@ class PlacedLayer:
     """What goes in."""
     result: Value
     """What comes out."""
+    tied: int | None = None
+    """The step whose weight it uses as its own."""
+
+    @property
+    def learned(self) -> dict[str, Sizes]:
+        """Return the sizes of each tensor that it learns itself, by its name in the state dict."""
+        own = self.layer.parameter_shapes(self.input)
+        if self.tied is not None:
+            del own["weight"]
+        return {f"{self.name}.{name}".lstrip("."): sizes for name, sizes in own.items()}
 
     @property
     def input(self) -> Shape:
@@ -94,7 +104,8 @@ class Placer:
         self._scopes.append(scope)
         try:
             for index, layer in enumerate(layers):
-                step = self._layer(layer, (*path, index), (*names, layer.id or str(index)), step)
+                here, named = (path, ()) if layer.whole else ((*path, index), (*names, layer.id or str(index)))
+                step = self._layer(layer, here, named, step)
                 if layer.id is not None:
                     scope[layer.id] = step
         finally:
@@ -129,20 +140,35 @@ class Placer:
             result = layer.infer(values)
         except ShapeError as error:
             self._refuse(path, error.option or "type", f"{error.message}, but {given}", error.remedy)
-        self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result))
+        tied = self._tied(layer, path, _first(values[0]))
+        self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result, tied))
         step = len(self.steps) - 1
         self._spoken[step] = layer.id or f"{kind(layer)} above"
+        return step
+
+    def _tied(self, layer: Layer, path: Path, given: Shape) -> int | None:
+        """Return the step whose weight a layer uses as its own, after comparing the sizes."""
+        if not isinstance(layer, Tied) or layer.tie is None:
+            return None
+        step = self._find(layer.tie, path, "tie")
+        owner = self.steps[step] if step != THE_INPUT else None
+        theirs = owner.layer.parameter_shapes(owner.input).get("weight") if owner else None
+        own = layer.parameter_shapes(given).get("weight")
+        if own is None or own != theirs:
+            has = f"a weight of {list(theirs)}" if theirs else "no weight"
+            needs = f"one of {list(own)}" if own else "none that can be tied"
+            self._refuse(path, "tie", f"{layer.tie} has {has}, but {kind(layer)} needs {needs}", "tie equal sizes")
         return step
 
     def _refuse(self, path: Path, option: str, message: str, remedy: str) -> NoReturn:
         self.problems.append(self.source.problem((*path, option), message, remedy))
         raise _Refused
 
-    def _find(self, name: str, path: Path) -> int:
+    def _find(self, name: str, path: Path, option: str = "from") -> int:
         known = {key: step for scope in self._scopes for key, step in scope.items()}  # the innermost scope wins
         if name in known:
             return known[name]
-        return self._refuse(path, "from", f'no layer before this one has the id "{name}"', suggestion(name, known))
+        return self._refuse(path, option, f'no layer before this one has the id "{name}"', suggestion(name, known))
 
     def _judge_uses(self, last: int) -> None:
         """Refuse layers whose output nothing uses, and in-place layers that overwrite what another one reads."""

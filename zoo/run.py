@@ -18,13 +18,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from zoo.build import fresh_model, load_rows
+from zoo.build import bare_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.device import find_device
 from zoo.errors import RunError, UsageError, reason
 from zoo.nearest import suggestion
 from zoo.training.evaluation import Recovered, evaluate, recovered
 from zoo.training.loop import Row
+from zoo.training.objective import objective_of
 
 RUNS = Path("runs")
 WHEREABOUTS = ("data.root", "data.download")
@@ -107,7 +108,7 @@ class Run:
         Raises:
             RunError: the weights are absent, damaged, or of another architecture.
         """
-        model = fresh_model(self.checked)
+        model = bare_model(self.checked)
         if not self.weights_file.is_file():
             remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
             raise RunError(f"{self.path} has no weights: its training did not end", remedy)
@@ -186,7 +187,7 @@ def evaluate_run(run: Run, device_name: str) -> dict[str, float]:
     device = find_device(device_name)
     model = run.load_model().to(device)
     rows = load_rows(run.checked, "test").to(device)
-    measured = evaluate(model, run.checked.spec.loss.build(), run.checked.spec.metrics, rows)
+    measured = evaluate(model, objective_of(run.checked, device), rows)
     return {f"test_{name}": value for name, value in measured.items()}
 
 

@@ -6,16 +6,31 @@ from typing import Any
 
 from zoo.choice import MARK, Choice
 from zoo.data import DATA
+from zoo.initializers import INITIALIZERS
 from zoo.layers import LAYERS
+from zoo.layers.parametrization import PARAMETRIZATIONS
 from zoo.losses import LOSSES
 from zoo.metrics import METRICS
+from zoo.models import MODELS
 from zoo.optimizers import OPTIMIZERS
 from zoo.schedulers import SCHEDULERS
 from zoo.spec import Spec
 from zoo.strict import Strict
-from zoo.transforms import TRANSFORMS
+from zoo.transforms import AUGMENTATIONS, TRANSFORMS
 
-CHOICES: tuple[Choice, ...] = (DATA, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULERS, TRANSFORMS)
+CHOICES: tuple[Choice, ...] = (
+    AUGMENTATIONS,
+    DATA,
+    INITIALIZERS,
+    LAYERS,
+    LOSSES,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    PARAMETRIZATIONS,
+    SCHEDULERS,
+    TRANSFORMS,
+)
 
 
 # Any: a JSON value.
@@ -28,6 +43,7 @@ def json_schema() -> dict[str, Any]:
             own = _of(member)
             definitions |= own.pop("$defs", {})
             definitions[member.__name__] = own
+    definitions |= {_title(choice.noun): _one_of(choice) for choice in CHOICES}
     definitions["Template"]["properties"]["layers"]["items"] = {
         "type": "object",
         "required": ["type"],
@@ -43,6 +59,10 @@ def json_schema() -> dict[str, Any]:
     whole["then"] = {"properties": dict.fromkeys(schema["properties"], True)}
     whole["else"] = {"required": whole.pop("required"), "properties": whole.pop("properties")}
     whole["properties"] = dict.fromkeys(schema["properties"], True)
+    # One entry may stand for a list of one.
+    whole["else"]["properties"]["init"] = {
+        "anyOf": [whole["else"]["properties"]["init"], {"$ref": "#/$defs/AnyInitializer"}]
+    }
     title = "A spec of zoo: what a model is"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": title}
 
@@ -53,17 +73,23 @@ def _of(model: type[Strict]) -> dict[str, Any]:
 
 # Any: a JSON value.
 def _with_choices(value: Any) -> Any:
-    """Return the schema with the members of a choice in each place that is marked with its noun."""
+    """Return the schema with a reference to a choice in each place that is marked with its noun."""
     if isinstance(value, list):
         return [_with_choices(part) for part in value]
     if not isinstance(value, dict):
         return value
     if MARK in value:
-        (choice,) = [choice for choice in CHOICES if choice.noun == value[MARK]]
-        return _one_of(choice) | {key: part for key, part in value.items() if key != MARK}
-    return {key: _with_choices(part) for key, part in value.items()}
+        rest = {key: part for key, part in value.items() if key != MARK}
+        return {"$ref": f"#/$defs/{_title(value[MARK])}", **rest}
+    # Titles of single options only repeat their names.
+    return {key: _with_choices(part) for key, part in value.items() if not (key == "title" and isinstance(part, str))}
 
 
+def _title(noun: str) -> str:
+    return f"Any{noun.title()}"
+
+
+# Any: a JSON value.
 def _one_of(choice: Choice) -> dict[str, Any]:
     """Return the members, told apart by their type."""
     members = [{"$ref": f"#/$defs/{member.__name__}"} for member in choice.members()]

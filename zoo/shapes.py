@@ -78,3 +78,16 @@ class Shape:
 
 Value: TypeAlias = "Shape | tuple[Value, ...]"
 """What a layer gives: a tensor, or several, as torch's LSTM gives its outputs and its state."""
+
+
+def class_axis(output: Shape, target: Shape) -> int | None:
+    """Return the axis of a model's output that has one number for each class; None where there is none.
+
+    Targets have one axis less. Where the output without axis 1 has their axes, it is axis 1, as torch has it: (N,
+    classes), or images (N, classes, H, W). Otherwise it is the last one, as sequence models have it: (N, T, classes).
+    """
+    if output.rank != target.rank + 1:
+        return None
+    if output.dims[:1] + output.dims[2:] == target.dims:
+        return 1
+    return output.rank - 1 if output.dims[:-1] == target.dims else None

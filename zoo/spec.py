@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from zoo.data import AnyData
 from zoo.diagnosis import problems_of
 from zoo.errors import SpecError
+from zoo.initializers import AnyInitializer
 from zoo.losses import AnyLoss
 from zoo.metrics import AnyMetric
 from zoo.models import AnyModel
@@ -19,6 +20,12 @@ from zoo.patterns import Pattern
 from zoo.schedulers import AnyScheduler
 from zoo.source import Source
 from zoo.strict import Count, Seed, Strict
+
+
+# Any: a JSON value.
+def _several(value: Any) -> Any:
+    """Return a list also where one entry stands for it."""
+    return (value,) if isinstance(value, dict) else value
 
 
 class Template(Strict):
@@ -37,10 +44,16 @@ class Train(Strict):
     """Passes over the training split."""
     batch_size: Count
     """Rows in a step; the last step of an epoch takes what is left."""
+    drop_last: bool = False
+    """Leave out the last step of an epoch where fewer rows are left than batch_size."""
     shuffle: bool = True
     """Draw a new order of the rows for each epoch."""
     seed: Seed = 0
     """Seed of the fresh weights, of the order and of dropout."""
+
+    def steps(self, rows: int) -> int:
+        """Return the steps of an epoch of so many rows."""
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
 
 class Spec(Strict):
@@ -62,6 +75,8 @@ class Spec(Strict):
     """Templates of layers, by name, for the Blocks in the model."""
     model: AnyModel
     """The architecture."""
+    init: Annotated[tuple[AnyInitializer, ...], BeforeValidator(_several)] = ()
+    """How tensors are drawn or loaded before training: one entry, or several in order; the rest as torch draws them."""
     freeze: tuple[Pattern, ...] = ()
     """Names of tensors that are not trained, such as ["*", "!fc.*"]; of the patterns that match, the last one decides.
 

@@ -12,7 +12,8 @@ from safetensors.torch import save as save_tensors
 
 from zoo.build import load_rows
 from zoo.check import CheckedSpec
-from zoo.data import Rows
+from zoo.contradictions import batch_fault
+from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import describe_run
@@ -36,7 +37,7 @@ def train_run(checked: CheckedSpec, device_name: str, destination: Destination, 
     destination.choose(checked.spec.name)
     device = find_device(device_name)
     splits = _load_splits(checked, device)
-    state = training_state.begin(checked, device)
+    state = training_state.begin(checked, device, len(splits["train"]))
     with destination.claimed(checked.spec.name) as path:
         run = Run(path)
         write_text(run.spec_file, _json(checked.spec.document()))
@@ -56,29 +57,28 @@ def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
     device = find_device(device_name)
     splits = _load_splits(run.checked, device)
-    state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits[0]))
+    state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
     kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
     _train(run, run.checked, state, splits, watcher)
     return run
 
 
-def _load_splits(checked: CheckedSpec, device: torch.device) -> tuple[Rows, Rows]:
-    train, test = load_rows(checked, "train"), load_rows(checked, "test")
-    size, fewest = checked.spec.train.batch_size, checked.smallest_training_batch
-    if (len(train) % size or min(size, len(train))) < fewest:
-        remedy = "write a train.batch_size that leaves another remainder"
-        raise DataError(f"{len(train):,} rows in steps of {size} leave a last step of fewer than {fewest} rows", remedy)
-    return train.to(device), test.to(device)
+def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows]:
+    splits = {split: load_rows(checked, split) for split in checked.spec.data.splits}
+    fault = batch_fault(checked, len(splits["train"]))
+    if fault is not None:
+        raise DataError(*fault)
+    return {split: rows.to(device) for split, rows in splits.items()}
 
 
-def _train(run: Run, checked: CheckedSpec, state: State, splits: tuple[Rows, Rows], watcher: Watcher) -> None:
+def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher) -> None:
     """Train to the end; write metrics and checkpoints on the way, weights and report at the end."""
 
     def save(state: State) -> None:
         training_state.save(run.checkpoint_file, state)
 
-    training = Training(state, checked.spec, splits[0], splits[1], watcher, save)
+    training = Training(state, checked, splits, watcher, save)
     saved = time.perf_counter()
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
@@ -95,7 +95,10 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: tuple[Rows, Row
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
     save(state)
     write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in state.model.state_dict().items()}
+    tensors = {
+        name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in state.model.state_dict().items()
+    }
     with replacing(run.weights_file) as temporary:
         # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
         temporary.write_bytes(save_tensors(tensors, {"spec_sha256": checked.spec.sha256()}))

@@ -9,9 +9,14 @@ from torch import nn
 from zoo.data import Rows
 from zoo.losses.classification import CrossEntropyLoss
 from zoo.losses.regression import MSELoss
-from zoo.metrics import Accuracy, MeanAbsoluteError
+from zoo.metrics import Accuracy, MeanAbsoluteError, Metric
 from zoo.training import evaluation
 from zoo.training.evaluation import evaluate, evaluating, predict, recovered
+from zoo.training.objective import Objective
+
+
+def objective(loss: nn.Module, *metrics: Metric) -> Objective:
+    return Objective(loss, lambda output, target: (output, target), True, metrics)
 
 
 @pytest.fixture
@@ -24,7 +29,7 @@ def rows() -> Rows:
 def test_means_do_not_depend_on_the_batch(rows: Rows, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "EVALUATION_ROWS", batch)
     model = nn.Linear(3, 1)
-    found = evaluate(model, nn.MSELoss(), [MeanAbsoluteError(type="MeanAbsoluteError")], rows)
+    found = evaluate(model, objective(nn.MSELoss(), MeanAbsoluteError(type="MeanAbsoluteError")), rows)
     with torch.no_grad():
         error = model(rows.inputs) - rows.targets
     assert found == pytest.approx(
@@ -35,7 +40,7 @@ def test_means_do_not_depend_on_the_batch(rows: Rows, batch: int, monkeypatch: p
 def test_accuracy_is_the_share_of_right_rows() -> None:
     rows = Rows(torch.eye(4), torch.tensor([0, 1, 2, 0]))
     loss = CrossEntropyLoss(type="CrossEntropyLoss").build()
-    assert evaluate(nn.Identity(), loss, [Accuracy(type="Accuracy")], rows)["accuracy"] == 0.75
+    assert evaluate(nn.Identity(), objective(loss, Accuracy(type="Accuracy")), rows)["accuracy"] == 0.75
 
 
 def test_the_modes_of_every_module_come_back() -> None:
@@ -50,7 +55,7 @@ def test_the_modes_of_every_module_come_back() -> None:
 def test_evaluation_moves_no_statistics(rows: Rows) -> None:
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
     before = [tensor.clone() for tensor in model.state_dict().values()]
-    evaluate(model, MSELoss(type="MSELoss").build(), [], rows)
+    evaluate(model, objective(MSELoss(type="MSELoss").build()), rows)
     assert all(torch.equal(a, b) for a, b in zip(before, model.state_dict().values(), strict=True))
 
 

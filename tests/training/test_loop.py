@@ -47,7 +47,8 @@ def checked(**changes: object) -> CheckedSpec:
 
 
 def training(spec: CheckedSpec, state: State, save: Callable[[State], None] = lambda state: None) -> Training:
-    return Training(state, spec.spec, load_rows(spec, "train"), load_rows(spec, "test"), Silent(), save)
+    splits = {split: load_rows(spec, split) for split in spec.spec.data.splits}
+    return Training(state, spec, splits, Silent(), save)
 
 
 def weights(state: State) -> list[bytes]:
@@ -67,7 +68,7 @@ def plain_loop(spec: CheckedSpec) -> tuple[list[bytes], list[float]]:
     model: nn.Module = nn.Sequential(
         nn.Linear(width, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1)
     )
-    optimizer = document.optimizer.build(model.parameters())
+    optimizer = document.optimizer.build(model.named_parameters())
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
     loss_function = nn.MSELoss()
     loader = DataLoader(

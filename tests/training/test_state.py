@@ -86,7 +86,7 @@ def half_way(path: Path) -> Record:
     """A checkpoint after an epoch and two steps, as it is in the file."""
     state = begin(ADAM, CPU)
     rows = Rows(torch.zeros(ROWS, 2), torch.zeros(ROWS, 1))
-    next(iter(Training(state, ADAM.spec, rows, rows, Nobody(), lambda state: None).run()))
+    next(iter(Training(state, ADAM, {"train": rows, "test": rows}, Nobody(), lambda state: None).run()))
     state.step, state.losses = 2, torch.zeros(STEPS)
     save(path, state)
     record: Record = torch.load(path, weights_only=True)

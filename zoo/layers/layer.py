@@ -46,6 +46,8 @@ class Layer(Strict):
     """Whether the layer takes tensors whose first axis is not the batch, such as the state of an LSTM."""
     functional: ClassVar[bool] = False
     """Whether the layer is written down with `emit` alone, because torch has no module for it."""
+    whole: ClassVar[bool] = False
+    """Whether the layer is a known model: it stands where the model stands, and its tensors keep their own names."""
 
     id: LayerId | None = None
     """Name in the state dict and in messages; without it, the layer's position counted from 0."""
@@ -123,6 +125,13 @@ class Layer(Strict):
                     raise ShapeError(f'the data has no "{name}"', "write a number, or use data that has them", option)
                 numbers[option] = sizes[name]
         return self.model_copy(update=numbers)
+
+
+class Tied(Layer):
+    """What a layer has whose weight may be that of another one."""
+
+    tie: LayerId | None = None
+    """The id of a layer above whose weight this one uses as its own, such as that of the tokens in a language model."""
 
 
 class Elementwise(Layer):

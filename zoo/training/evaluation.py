@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zoo.data import Rows
-from zoo.metrics import Metric
+from zoo.training.objective import Objective
 
 EVALUATION_ROWS = 1000  # rows a batch; only memory depends on it
 
@@ -28,19 +28,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def evaluate(model: nn.Module, loss: nn.Module, metrics: Sequence[Metric], rows: Rows) -> dict[str, float]:
+def evaluate(model: nn.Module, objective: Objective, rows: Rows) -> dict[str, float]:
     """Return the mean of the loss and of each metric over all rows.
 
     Rows must be on the model's device. A batch's loss counts by its rows; one with reduction "sum" is a sum per row.
     """
-    summed = getattr(loss, "reduction", "mean") == "sum"
+    metrics = objective.metrics
     total = torch.zeros(1 + len(metrics), dtype=torch.float64, device=rows.inputs.device)
     with evaluating(model):
         for start in range(0, len(rows), EVALUATION_ROWS):
             inputs = rows.inputs[start : start + EVALUATION_ROWS].clone()  # an in-place layer may overwrite it
             targets = rows.targets[start : start + EVALUATION_ROWS]
             output = model(inputs)
-            total[0] += loss(output, targets).double() * (1 if summed else len(inputs))
+            total[0] += objective(output, targets).double() * (len(inputs) if objective.averaged else 1)
             for index, metric in enumerate(metrics, 1):
                 total[index] += metric.values(output, targets).sum()
     means = (total / len(rows)).tolist()

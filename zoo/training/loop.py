@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import torch
-from torch import nn
+from torch import nn, optim
 
-from zoo.data import Rows
+from zoo.check import CheckedSpec
+from zoo.data import Rows, Split
 from zoo.errors import Diverged, Interrupted
-from zoo.spec import Spec
 from zoo.training.evaluation import evaluate
+from zoo.training.feed import Feed, feed_of
 from zoo.training.interruption import Interruption
+from zoo.training.objective import Objective, objective_of
 from zoo.training.state import State
 
 READ_EVERY = 0.2  # seconds between two looks at the loss
@@ -44,18 +46,22 @@ class Training:
     """One training: where it stands, what it works on, and who is told."""
 
     state: State
-    spec: Spec
-    train: Rows
-    """On the state's device, like `test`."""
-    test: Rows
+    checked: CheckedSpec
+    splits: Mapping[Split, Rows]
+    """What the source has of train, validation and test, on the state's device."""
     watcher: Watcher
     save: Callable[[State], None]
     """Writes a checkpoint."""
 
     @cached_property
-    def loss(self) -> nn.Module:
-        """Return the spec's loss."""
-        return self.spec.loss.build()
+    def objective(self) -> Objective:
+        """Return the spec's loss and metrics."""
+        return objective_of(self.checked, self.state.device)
+
+    @cached_property
+    def feed(self) -> Feed:
+        """Return the steps of an epoch."""
+        return feed_of(self.checked, self.splits["train"])
 
     def run(self) -> Iterator[Row]:
         """Train to the end, and yield the measurements after each epoch.
@@ -65,63 +71,79 @@ class Training:
             Interrupted: a signal came; a checkpoint is written first.
             OutputError: a checkpoint cannot be written.
         """
-        state, spec = self.state, self.spec
+        state = self.state
+        frozen = _frozen(state.model)
         with Interruption() as interruption:
-            while state.epoch < spec.train.epochs:
+            while state.epoch < self.checked.spec.train.epochs:
                 started = time.perf_counter()
                 state.model.train()
+                for module in frozen:
+                    module.eval()
                 train_loss = self._epoch(interruption)
                 rate = float(state.optimizer.param_groups[0]["lr"])
-                if state.scheduler is not None:
-                    state.scheduler.step()
                 state.next_epoch()
-                measured = evaluate(state.model, self.loss, spec.metrics, self.test)
-                if not math.isfinite(measured["loss"]):
-                    raise Diverged(
-                        f"the test loss after epoch {state.epoch} is {measured['loss']}; "
-                        f"the last finite loss: {state.last_loss:.6g}, in training",
-                        self._remedy(),
-                    )
                 row: Row = {"epoch": state.epoch, "lr": rate, "train_loss": train_loss}
-                row |= {f"test_{name}": value for name, value in measured.items()}
+                row |= self._measure("validation") if "validation" in self.splits else {}
+                row |= self._measure("test")
+                self._schedule(row)
                 row["seconds"] = round(time.perf_counter() - started, 4)
                 yield row
                 self.watcher.on_epoch(row)
 
+    def _measure(self, split: Split) -> Row:
+        """Return the loss and the metrics of a split.
+
+        Raises:
+            Diverged: the loss is NaN or infinite.
+        """
+        measured = evaluate(self.state.model, self.objective, self.splits[split])
+        if not math.isfinite(measured["loss"]):
+            raise Diverged(
+                f"the {split} loss after epoch {self.state.epoch} is {measured['loss']}; "
+                f"the last finite loss: {self.state.last_loss:.6g}, in training",
+                self._remedy(),
+            )
+        return {f"{split}_{name}": value for name, value in measured.items()}
+
+    def _schedule(self, row: Row) -> None:
+        """Move the learning rate at the end of an epoch."""
+        declared, scheduler = self.checked.spec.scheduler, self.state.scheduler
+        if scheduler is None or declared is None or declared.interval == "step":
+            return
+        if isinstance(scheduler, optim.lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(row[f"validation_{declared.watched}"])
+        else:
+            scheduler.step()
+
     def _epoch(self, interruption: Interruption) -> float:
         """Train from `state.step` to the end of the epoch; return the mean loss of its rows."""
-        state, size, rows = self.state, self.spec.train.batch_size, self.train
-        model, optimizer, loss = state.model, state.optimizer, self.loss
-        steps = -(-len(rows) // size)
-        order = state.draw_order(len(rows)) if self.spec.train.shuffle else None
+        state, feed, objective = self.state, self.feed, self.objective
+        model, optimizer, steps = state.model, state.optimizer, feed.steps
+        each_step = state.scheduler if getattr(self.checked.spec.scheduler, "interval", "") == "step" else None
+        order = state.draw_order(len(feed.rows)) if self.checked.spec.train.shuffle else None
         losses = state.begin_losses(steps)
         seen, looked = state.step, time.perf_counter()
         while state.step < steps:
             if interruption.received is not None:
                 self.save(state)
-                where = f"in epoch {state.epoch + 1} of {self.spec.train.epochs}, after step {state.step} of {steps}"
+                epochs = self.checked.spec.train.epochs
+                where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {steps}"
                 raise Interrupted(where, "zoo train --resume", interruption.received)
-            start = state.step * size
-            if order is None:
-                # A copy, as DataLoader makes: an in-place first layer would overwrite the data.
-                inputs, targets = rows.inputs[start : start + size].clone(), rows.targets[start : start + size]
-            else:
-                batch = order[start : start + size]
-                inputs, targets = rows.inputs[batch], rows.targets[batch]
-            value = loss(model(inputs), targets)
+            inputs, targets = feed.batch(order, state.epoch, state.step)
+            value = objective(model(inputs), targets)
             optimizer.zero_grad()
             value.backward()
             optimizer.step()
+            if each_step is not None:
+                each_step.step()
             losses[state.step] = value.detach()
             state.step += 1
             if time.perf_counter() - looked > READ_EVERY:
                 self._look(losses[seen : state.step], seen, steps)
                 seen, looked = state.step, time.perf_counter()
         self._look(losses[seen:], seen, steps)
-        counts = torch.full((steps,), size if self.spec.loss.reduction == "mean" else 1, dtype=torch.float64)
-        if self.spec.loss.reduction == "mean":
-            counts[-1] = len(rows) - size * (steps - 1)
-        return float((losses.cpu().double() * counts).sum() / len(rows))
+        counts = feed.counts if objective.averaged else torch.ones(steps, dtype=torch.float64)
+        return float((losses.cpu().double() * counts).sum() / feed.counts.sum())
 
     def _look(self, losses: torch.Tensor, first: int, steps: int) -> None:
         """Read losses, the first of which is of step `first`, counted from 0; show the last one.
@@ -141,3 +163,12 @@ class Training:
     def _remedy(self) -> str:
         rate = float(self.state.optimizer.param_groups[0]["lr"])
         return f"lower optimizer.lr (it is {rate:g}), for example --set optimizer.lr={rate / 10:g}"
+
+
+def _frozen(model: nn.Module) -> list[nn.Module]:
+    """Return the modules none of whose tensors is trained; they stay in evaluation mode."""
+    return [
+        module
+        for module in model.modules()
+        if (parameters := list(module.parameters())) and not any(p.requires_grad for p in parameters)
+    ]

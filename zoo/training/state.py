@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from zoo.build import build_model, build_optimizer
+from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
 from zoo.errors import RunError, reason
 from zoo.files import replacing
@@ -65,13 +65,27 @@ class State:
         self.epoch, self.step, self.losses, self.sampler_before = self.epoch + 1, 0, None, None
 
 
-def begin(checked: CheckedSpec, device: torch.device) -> State:
-    """Return the state before the first step, as `torch.manual_seed(seed)` followed by building gives it."""
-    seed = checked.spec.train.seed
-    torch.manual_seed(seed)
-    model = build_model(checked).to(device)
-    optimizer, scheduler = build_optimizer(checked, model.named_parameters())
-    return State(model, optimizer, scheduler, torch.Generator().manual_seed(seed), device, checked.spec.sha256())
+def begin(checked: CheckedSpec, device: torch.device, rows: int | None = None) -> State:
+    """Return the state before the first step, as `torch.manual_seed(seed)` followed by building gives it.
+
+    Args:
+        checked: the spec.
+        device: where the training runs.
+        rows: how many an epoch has; by default as many as the data declares.
+
+    Raises:
+        RunError: tensors that the spec loads are not there.
+    """
+    torch.manual_seed(checked.spec.train.seed)
+    return _state(checked, initialized_model(checked), device, rows)
+
+
+def _state(checked: CheckedSpec, model: nn.Module, device: torch.device, rows: int | None) -> State:
+    model = model.to(device)
+    expected = checked.example.training_rows or 1 if rows is None else rows
+    optimizer, scheduler = build_optimizer(checked, model.named_parameters(), expected)
+    sampler = torch.Generator().manual_seed(checked.spec.train.seed)
+    return State(model, optimizer, scheduler, sampler, device, checked.spec.sha256())
 
 
 def save(path: Path, state: State) -> None:
@@ -117,7 +131,8 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
     Raises:
         RunError: the checkpoint is absent, damaged, or of another spec.
     """
-    state = begin(checked, device)
+    torch.manual_seed(checked.spec.train.seed)
+    state = _state(checked, build_model(checked), device, rows)  # what the spec loads is in the checkpoint
     remedy = "train again: a training that is not resumed starts from its seed"
     if not path.is_file():
         raise RunError(f"there is no checkpoint at {path}", remedy)
@@ -158,9 +173,9 @@ def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None
     pattern = _record(state)
     if not isinstance(record, dict) or record.keys() != pattern.keys():
         raise ValueError(f"it is {described(record)}")
-    _require_progress(record, checked.spec.train.epochs, -(-rows // checked.spec.train.batch_size))
+    _require_progress(record, checked.spec.train.epochs, checked.spec.train.steps(rows))
     if record["epoch"] or record["step"]:
-        pattern["optimizer"] = _stepped(checked, state.model)
+        pattern["optimizer"] = _stepped(checked, state.model, rows)
     for name in ("model", "optimizer", "scheduler", "sampler", "generator"):
         require_form(record[name], pattern[name], name)
     if pattern["cuda_generator"] is not None and record["cuda_generator"] is not None:
@@ -187,13 +202,13 @@ def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
         raise ValueError("losses are absent")
 
 
-def _stepped(checked: CheckedSpec, model: nn.Module) -> dict[str, Any]:
+def _stepped(checked: CheckedSpec, model: nn.Module, rows: int) -> dict[str, Any]:
     """Return the state of the spec's optimizer after a step on such a model: its form shows only then."""
     parameters = {
         name: nn.Parameter(torch.zeros_like(p, device="cpu"), p.requires_grad) for name, p in model.named_parameters()
     }
     for parameter in parameters.values():
         parameter.grad = torch.zeros_like(parameter) if parameter.requires_grad else None
-    optimizer, _ = build_optimizer(checked, parameters.items())
+    optimizer, _ = build_optimizer(checked, parameters.items(), rows)
     optimizer.step()
     return optimizer.state_dict()

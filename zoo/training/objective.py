@@ -1,0 +1,36 @@
+"""Objective: what training makes small, and what else is measured, for a model of known shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zoo.check import CheckedSpec
+from zoo.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The loss and the metrics of a spec."""
+
+    loss: nn.Module
+    arrange: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    """What makes the loss's arguments from the model's output and the targets."""
+    averaged: bool
+    """Whether the loss of a batch is a mean, and not a sum."""
+    metrics: tuple[Metric, ...] = ()
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of a batch, ()."""
+        value: Tensor = self.loss(*self.arrange(output, target))
+        return value
+
+
+def objective_of(checked: CheckedSpec, device: torch.device) -> Objective:
+    """Return the objective that a spec says, on the device of its model."""
+    spec, shapes = checked.spec, (checked.output, checked.example.target)
+    metrics = tuple(metric.arranged(*shapes) for metric in spec.metrics)
+    return Objective(spec.loss.build().to(device), spec.loss.arrangement(*shapes), spec.loss.averaged, metrics)
