@@ -13,6 +13,8 @@ from zoo.shapes import Shape, Value
 Depth = Annotated[int, Field(ge=1, le=1000)]
 """How many equal layers stand in one; far beyond what anyone trains, and few enough to write out."""
 
+MOST_HEADS = 4096  # a remedy looks no further
+
 
 def width(layer: Layer, shape: Shape, option: str, written: int | None) -> int:
     """Return the features of each step of a sequence.
@@ -40,8 +42,8 @@ def divided(layer: Layer, option: str, heads: int, size: int) -> int:
         ShapeError: the heads do not share `size` evenly.
     """
     if size % heads:
-        fitting = [count for count in range(1, size + 1) if size % count == 0][-50:] if size <= 4096 else []
-        nearest = min(fitting, key=lambda count: (abs(count - heads), count), default=1)
+        fitting = (count for count in range(1, min(size, MOST_HEADS) + 1) if size % count == 0)
+        nearest = min(fitting, key=lambda count: (abs(count - heads), count))
         raise ShapeError(f"{kind(layer)} needs {option} to divide the {size} features", f"write {nearest}", option)
     return size // heads
 
