@@ -33,15 +33,6 @@ def accepts(metric: Metric, output: Shape, target: Shape) -> bool:
     return True
 
 
-def judges_each_row(metric: Metric, output: Shape, target: Shape) -> bool:
-    """Return whether there is one number for each row."""
-    try:
-        values = metric.values(numbers(output), numbers(target))
-    except (RuntimeError, IndexError):
-        return False
-    return tuple(values.shape) == (ROWS,)
-
-
 @pytest.mark.parametrize("member", MEMBERS)
 def test_the_type_is_the_name_of_the_class(member: type[Metric]) -> None:
     assert get_args(member.model_fields["type"].annotation) == (member.__name__,)
@@ -104,7 +95,7 @@ def test_an_output_that_fits_is_accepted(name: str, output: Shape, target: Shape
     ids=str,
 )
 def test_there_is_one_float64_for_each_row(name: str, output: Shape, target: Shape) -> None:
-    values = declared(name).values(numbers(output), numbers(target))
+    values = declared(name).arranged(output, target).values(numbers(output), numbers(target))
     assert (tuple(values.shape), values.dtype) == ((ROWS,), torch.float64)
 
 
@@ -118,8 +109,27 @@ def test_there_is_one_float64_for_each_row(name: str, output: Shape, target: Sha
     ids=str,
 )
 def test_an_output_without_one_answer_for_each_row_is_refused(name: str, output: Shape, target: Shape) -> None:
-    metric = declared(name)
-    assert (accepts(metric, output, target), judges_each_row(metric, output, target)) == (False, False)
+    assert not accepts(declared(name), output, target)
+
+
+@pytest.mark.parametrize(
+    ("output", "target", "axis"),
+    [
+        (Shape("N", 7, 3), Shape("N", 7, dtype="int64"), 2),
+        (Shape("N", 3, 5, 7), Shape("N", 5, 7, dtype="int64"), 1),
+        (Shape("N", 3, 3), Shape("N", 3, dtype="int64"), 1),
+        (Shape("N", 3), CLASS_NUMBERS, 1),
+    ],
+    ids=str,
+)
+def test_accuracy_is_the_share_of_right_tokens_and_pixels(output: Shape, target: Shape, axis: int) -> None:
+    metric = declared("Accuracy")
+    metric.require(output, target)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(output.concrete(ROWS), generator=generator)
+    answers = torch.randint(0, 3, target.concrete(ROWS), generator=generator)
+    expected = (logits.argmax(axis) == answers).double().reshape(ROWS, -1).mean(1)
+    assert torch.equal(metric.arranged(output, target).values(logits, answers), expected)
 
 
 @pytest.mark.parametrize(("output", "target"), [(Shape("N", 1), Shape("N")), (Shape("N", 4), Shape("N", 1))], ids=str)
