@@ -15,7 +15,7 @@ from zoo.data.data import Split
 from zoo.data.mnist import MNIST, FashionMNIST, IdxImages
 from zoo.errors import DataError
 from zoo.shapes import Shape
-from zoo.transforms import ToDtype
+from zoo.transforms.conversion import ToDtype
 
 IMAGES, LABELS = 2051, 2049  # magic numbers of the two files
 TRAINING_LABELS = [3, 0, 9]

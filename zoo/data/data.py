@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+from pydantic import Field
+
+from zoo.errors import DataError
 from zoo.shapes import Shape
 from zoo.strict import Strict
 from zoo.transforms import Transform
@@ -15,7 +18,19 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Split = Literal["train", "test"]
+Split = Literal["train", "validation", "test"]
+FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
+"""A path; a relative one starts where the command runs."""
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+ClassNames = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=1024)], ...], Field(min_length=1)]
+
+
+class OptionError(DataError):
+    """An option of a source does not fit what its files hold; `option` names it."""
+
+    def __init__(self, message: str, remedy: str, option: str) -> None:
+        super().__init__(message, remedy)
+        self.option = option
 
 
 @dataclass(frozen=True)
@@ -28,15 +43,20 @@ class Example:
     """The targets of a batch: (N,) of int64 for class numbers."""
     input_name: str
     """What the input is called in an exported file: "features", "image"."""
-    training_rows: int
-    """How many rows the training split has."""
+    training_rows: int | None
+    """How many rows the training split has; None where only reading everything would tell."""
     classes: tuple[str, ...] = ()
     """Names of the classes; empty when the targets are numbers."""
+    vocabulary: int | None = None
+    """How many tokens there are, where the rows are text."""
+    context: int | None = None
+    """How many tokens a row of text holds."""
 
     @property
     def sizes(self) -> dict[str, int]:
         """Return the sizes that layers may name."""
-        return {"classes": len(self.classes)} if self.classes else {}
+        known = {"classes": len(self.classes) or None, "vocabulary": self.vocabulary, "context": self.context}
+        return {name: size for name, size in known.items() if size is not None}
 
 
 @dataclass(frozen=True)
@@ -65,23 +85,34 @@ class Data(Strict):
     """What every source has."""
 
     whereabouts: ClassVar[tuple[str, ...]] = ()
-    """Options that say where the rows lie, and not what they are."""
+    """Options that say where the rows lie, not what they are; the first is the one to look at when they are absent."""
+
+    type: str
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """Return the splits that can be loaded."""
+        return ("train", "test")
 
     @abstractmethod
     def example(self) -> Example:
-        """Return what is known of the rows, without reading them."""
+        """Return what is known of the rows, without reading them all.
+
+        Raises:
+            DataError: what must be looked up is absent or unreadable; an OptionError names the option.
+        """
 
     @abstractmethod
     def load(self, split: Split) -> Rows:
-        """Return all rows of a split, before the transforms, in the source's own order.
+        """Return all rows of a split, before `early()`, in the source's own order.
 
         Raises:
-            DataError: the data is absent, incomplete or unreadable.
+            DataError: the data is absent, incomplete or unreadable, or there is no such split.
         """
 
     @abstractmethod
     def read(self, inputs: Sequence[str]) -> Inputs:
-        """Return what a person gives to predict, as a batch before the transforms.
+        """Return what a person gives to predict, as a batch before `early()`.
 
         Raises:
             DataError: an input is not a row or a file of this kind.
@@ -89,6 +120,18 @@ class Data(Strict):
 
     def pipeline(self) -> tuple[Transform, ...]:
         """Return the transforms between the source and the model."""
+        return ()
+
+    def early(self) -> tuple[Transform, ...]:
+        """Return the transforms of loaded rows that stand before the augmentation."""
+        return ()
+
+    def random(self) -> tuple[Transform, ...]:
+        """Return the transforms of the training split alone, which draw anew for every image."""
+        return ()
+
+    def late(self) -> tuple[Transform, ...]:
+        """Return the transforms that stand behind the augmentation."""
         return ()
 
     def truth(self) -> Truth:

@@ -21,6 +21,19 @@ def read_image(path: str, channels: int, height: int, width: int) -> Tensor:
     Raises:
         DataError: the file is absent, is not an image, or has another size.
     """
+    image = decode_image(path, channels)
+    if image.shape[1:] != (height, width):
+        got = f"{image.shape[2]}×{image.shape[1]}"
+        raise DataError(f"{path} is {got} pixels, but the model takes {width}×{height}", "crop or resize it first")
+    return image
+
+
+def decode_image(path: str, channels: int) -> Tensor:
+    """Return the image of any size as uint8 of (channels, height, width), 1 or 3 channels.
+
+    Raises:
+        DataError: the file is absent, or is not an image.
+    """
     import torch
     from PIL import Image, UnidentifiedImageError
 
@@ -31,10 +44,7 @@ def read_image(path: str, channels: int, height: int, width: int) -> Tensor:
             pixels = _eight_bit(image, "L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"cannot read {path} as an image: {reason(error)}", "give a whole PNG or JPEG file") from error
-    if pixels.shape[:2] != (height, width):
-        got = f"{pixels.shape[1]}×{pixels.shape[0]}"
-        raise DataError(f"{path} is {got} pixels, but the model takes {width}×{height}", "crop or resize it first")
-    return torch.from_numpy(pixels).reshape(height, width, -1).permute(2, 0, 1)
+    return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)  # (channels, height, width)
 
 
 def _eight_bit(image: Image.Image, mode: str) -> NDArray[np.uint8]:
@@ -45,6 +55,8 @@ def _eight_bit(image: Image.Image, mode: str) -> NDArray[np.uint8]:
         grey = np.asarray(image).astype(np.float64) / 257
         levels = np.rint(grey).astype(np.uint8)
         return levels if mode == "L" else np.repeat(levels[..., None], 3, axis=2)
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
     return np.array(image.convert(mode))
 
 
@@ -52,4 +64,6 @@ def read_images(paths: Sequence[str], channels: int, height: int, width: int) ->
     """Return the images as one batch, uint8 of (N, channels, height, width)."""
     import torch
 
+    if channels not in (1, 3):
+        raise DataError(f"image files hold no {channels} channels", "give rows of 1 or 3 channels")
     return torch.stack([read_image(path, channels, height, width) for path in paths])

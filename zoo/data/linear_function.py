@@ -7,14 +7,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from zoo.data.data import Data, Example, Inputs, Rows, Split, Truth
+from zoo.data.data import Example, Inputs, Rows, Split, Truth
+from zoo.data.splitting import Seeded
 from zoo.data.tabular import read_rows
 from zoo.shapes import Shape
 from zoo.strict import Count, Integer, NonNegative, Number, Seed
 
 
-class LinearFunction(Data):
+class LinearFunction(Seeded):
     """y = weights · x + bias + noise, at points with integer coordinates; the test split holds as many other points."""
+
+    seed_is_used = True
 
     type: Literal["LinearFunction"]
     weights: Annotated[tuple[Number, ...], Field(min_length=1, max_length=4096)]
@@ -30,7 +33,7 @@ class LinearFunction(Data):
     noise: NonNegative = 0.0
     """Standard deviation of the normal noise on the targets of the training split."""
     seed: Seed = 0
-    """Seed of the points and of the noise."""
+    """Seed of the points, of the noise, and of the draw of the rows that are kept out."""
 
     @model_validator(mode="after")
     def _coordinates_exist(self) -> Self:
@@ -40,7 +43,7 @@ class LinearFunction(Data):
 
     def example(self) -> Example:
         """Return rows of as many features as there are weights, and one number as target."""
-        return Example(Shape("N", len(self.weights)), Shape("N", 1), "features", self.samples)
+        return Example(Shape("N", len(self.weights)), Shape("N", 1), "features", self.training_rows(self.samples))
 
     def load(self, split: Split) -> Rows:
         """Return `samples` points; targets are computed in float64 and rounded once."""
@@ -52,8 +55,8 @@ class LinearFunction(Data):
         noise = torch.randn(self.samples, 1, generator=generator, dtype=torch.float64) * self.noise
         values = points @ torch.tensor(self.weights, dtype=torch.float64).unsqueeze(1) + self.bias  # (2 samples, 1)
         values[: self.samples] += noise
-        part = slice(0, self.samples) if split == "train" else slice(self.samples, None)
-        return Rows(points[part].float(), values[part].float())
+        part = slice(self.samples, None) if split == "test" else slice(0, self.samples)
+        return self.choose(Rows(points[part].float(), values[part].float()), split)
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return rows typed as "1,2,3", or read from CSV files."""

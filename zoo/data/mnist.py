@@ -6,20 +6,18 @@ Source: http://yann.lecun.com/exdb/mnist/
 
 from __future__ import annotations
 
+import functools
 import math
+import string
 import struct
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
-
-from zoo.data.data import Data, Example, Inputs, Rows, Split
-from zoo.data.images import read_images
+from zoo.data.data import Rows, Split
+from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
-from zoo.shapes import Shape
-from zoo.transforms import AnyTransform, Transform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,28 +25,13 @@ if TYPE_CHECKING:
 
 SIDE = 28  # pixels
 IMAGES_MAGIC, LABELS_MAGIC = 2051, 2049
-FILES: dict[Split, tuple[str, str]] = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-"""Images and labels of each split; torchvision, which downloads them, wants all four."""
 
 
-class IdxImages(Data):
+class IdxImages(Downloaded):
     """What the data sets of MNIST's format share."""
 
-    whereabouts = ("root", "download")
-
-    root: Annotated[str, Field(min_length=1, max_length=4096)] = "data"
-    """Folder that holds NAME/raw/*-ubyte, as torchvision lays it out; relative to where the command runs."""
-    download: bool = False
-    """Fetch the files through torchvision when they are not there."""
-    transforms: tuple[AnyTransform, ...] = ()
-    """What happens to an image before the model, in order."""
-
-    @abstractmethod
-    def class_names(self) -> tuple[str, ...]:
-        """Return the names of the ten classes, as torchvision has them."""
+    channels = 1
+    side = SIDE
 
     @abstractmethod
     def dataset(self) -> Callable[..., TorchvisionMNIST]:
@@ -59,10 +42,21 @@ class IdxImages(Data):
         """Return the folder of the IDX files."""
         return Path(self.root) / type(self).__name__ / "raw"
 
-    def example(self) -> Example:
-        """Return grey images of 28×28 pixels and class numbers."""
-        target = Shape("N", dtype="int64")
-        return Example(Shape("N", 1, SIDE, SIDE, dtype="uint8"), target, "image", 60_000, self.class_names())
+    def files(self) -> dict[Split, tuple[str, str]]:
+        """Return images and labels of each split; torchvision, which downloads them, wants all four."""
+        return {
+            "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+            "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+        }
+
+    def rows_on_record(self) -> int:
+        """Return how many rows the training files have: what their header says, or what is published."""
+        try:
+            with (self.folder / self.files()["train"][1]).open("rb") as file:
+                magic, rows = struct.unpack(">2I", file.read(8))
+        except (OSError, struct.error):
+            return self.published_rows()
+        return int(rows) if magic == LABELS_MAGIC and rows else self.published_rows()
 
     def load(self, split: Split) -> Rows:
         """Return images as uint8 of (N, 1, 28, 28) and labels as int64 of (N,).
@@ -71,7 +65,8 @@ class IdxImages(Data):
             DataError: files are absent and not to be downloaded, or are incomplete.
         """
         self._fetch()
-        images_file, labels_file = (self.folder / name for name in FILES[split])
+        files = self.files()["test" if split == "test" else "train"]
+        images_file, labels_file = (self.folder / name for name in files)
         images, labels = _read(images_file, IMAGES_MAGIC), _read(labels_file, LABELS_MAGIC)
         if images.shape[1:] != (SIDE, SIDE):
             raise DataError(f"{images_file} holds images of {tuple(images.shape[1:])}, not 28×28 pixels", _AGAIN)
@@ -80,18 +75,10 @@ class IdxImages(Data):
         largest, classes = int(labels.max()), len(self.class_names())
         if largest >= classes:
             raise DataError(f"{labels_file} has the label {largest}, but there are {classes} classes", _AGAIN)
-        return Rows(images.unsqueeze(1), labels.long())
-
-    def read(self, inputs: Sequence[str]) -> Inputs:
-        """Return image files of 28×28 pixels; colours become grey."""
-        return Inputs(tuple(inputs), read_images(inputs, 1, SIDE, SIDE))
-
-    def pipeline(self) -> tuple[Transform, ...]:
-        """Return the transforms of the spec."""
-        return self.transforms
+        return self.choose(Rows(images.unsqueeze(1), labels.long()), split)
 
     def _fetch(self) -> None:
-        absent = [name for names in FILES.values() for name in names if not (self.folder / name).is_file()]
+        absent = [name for names in self.files().values() for name in names if not (self.folder / name).is_file()]
         if not absent:
             return
         if not self.download:
@@ -187,4 +174,62 @@ class FashionMNIST(IdxImages):
         from torchvision import datasets
 
         made: Callable[..., TorchvisionMNIST] = datasets.FashionMNIST
+        return made
+
+
+class KMNIST(IdxImages):
+    """The 70,000 cursive Japanese characters of ten kinds of the Center for Open Data in the Humanities.
+
+    Source: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.KMNIST.html
+    """
+
+    type: Literal["KMNIST"]
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return "o" to "wo"."""
+        return ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
+    def dataset(self) -> Callable[..., TorchvisionMNIST]:
+        """Return torchvision.datasets.KMNIST."""
+        from torchvision import datasets
+
+        made: Callable[..., TorchvisionMNIST] = datasets.KMNIST
+        return made
+
+
+class EMNIST(IdxImages):
+    """Handwritten characters and digits of NIST, in six selections; the images lie on their side, as in the files.
+
+    Source: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.EMNIST.html
+    """
+
+    type: Literal["EMNIST"]
+    split: Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
+    """The selection: 62 classes; 47, where letters alike in both cases are one; those in equal numbers; and smaller."""
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return digits and letters, as torchvision has them; "letters" begins with "N/A", because it counts from 1."""
+        if self.split == "letters":
+            return ("N/A", *string.ascii_lowercase)
+        if self.split in ("digits", "mnist"):
+            return tuple(string.digits)
+        merged = set() if self.split == "byclass" else set("cijklmopsuvwxyz")
+        return tuple(sorted(set(string.digits + string.ascii_letters) - merged))
+
+    def published_rows(self) -> int:
+        """Return how many training rows the selection has."""
+        rows = {"balanced": 112_800, "letters": 124_800, "digits": 240_000, "mnist": 60_000}
+        return rows.get(self.split, 697_932)
+
+    def files(self) -> dict[Split, tuple[str, str]]:
+        """Return images and labels of each split."""
+        parts: tuple[Split, Split] = ("train", "test")
+        name = f"emnist-{self.split}"
+        return {part: (f"{name}-{part}-images-idx3-ubyte", f"{name}-{part}-labels-idx1-ubyte") for part in parts}
+
+    def dataset(self) -> Callable[..., TorchvisionMNIST]:
+        """Return torchvision.datasets.EMNIST of this selection."""
+        from torchvision import datasets
+
+        made: Callable[..., TorchvisionMNIST] = functools.partial(datasets.EMNIST, split=self.split)
         return made

@@ -1,35 +1,19 @@
-"""Transforms of torchvision v2: what happens to an image between the file and the model."""
+"""Transforms of the numbers: ToDtype, Normalize."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import Number, Positive, Strict
+from zoo.strict import Number
+from zoo.transforms.transform import Transform
 
-if TYPE_CHECKING:
-    from torch import nn
+SMALLEST = 2.0**-126  # the smallest normal float32: below, 1 / std overflows or std is zero
 
-
-class Transform(Strict):
-    """What every transform has."""
-
-    @abstractmethod
-    def output_shape(self, shape: Shape) -> Shape:
-        """Return the shape that comes out when `shape` goes in.
-
-        Raises:
-            ShapeError: torchvision would refuse this input. The message says what the transform needs; the check adds
-                what it is given, and by whom.
-        """
-
-    @abstractmethod
-    def build(self) -> nn.Module:
-        """Return the torchvision transform; it works on one image and on a batch alike."""
+Deviation = Annotated[float, Field(ge=SMALLEST, le=1e30)]
 
 
 class ToDtype(Transform):
@@ -37,6 +21,8 @@ class ToDtype(Transform):
 
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.v2.ToDtype.html
     """
+
+    numeric: ClassVar[bool] = True
 
     type: Literal["ToDtype"]
     dtype: Literal["float32"]
@@ -48,13 +34,11 @@ class ToDtype(Transform):
         """Return `shape` with the new dtype."""
         return shape.with_dtype(self.dtype)
 
-    def build(self) -> nn.Module:
-        """Return torchvision.transforms.v2.ToDtype."""
+    def arguments(self) -> dict[str, Any]:
+        """Return the options with torch's own dtype."""
         import torch
-        from torchvision.transforms import v2
 
-        module: nn.Module = v2.ToDtype(getattr(torch, self.dtype), scale=self.scale)
-        return module
+        return {"dtype": getattr(torch, self.dtype), "scale": self.scale}
 
 
 class Normalize(Transform):
@@ -63,11 +47,13 @@ class Normalize(Transform):
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.transforms.v2.Normalize.html
     """
 
+    numeric: ClassVar[bool] = True
+
     type: Literal["Normalize"]
     mean: Annotated[tuple[Number, ...], Field(min_length=1, max_length=1024)]
     """One number for each channel, or one for all."""
-    std: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=1024)]
-    """One number for each channel, or one for all."""
+    std: Annotated[tuple[Deviation, ...], Field(min_length=1, max_length=1024)]
+    """One number for each channel, or one for all; at least the smallest normal float32."""
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
@@ -82,18 +68,9 @@ class Normalize(Transform):
             )
         if shape.rank != 4:
             raise ShapeError("Normalize needs images (N, channels, height, width)", "remove the Normalize")
+        channels = int(shape.dims[1])
         for option, numbers in (("mean", self.mean), ("std", self.std)):
-            if len(numbers) not in (1, shape.row[0]):
-                remedy = "write one number for all channels" + (f", or {shape.row[0]}" if shape.row[0] > 1 else "")
+            if len(numbers) not in (1, channels):
+                remedy = "write one number for all channels" + (f", or {channels}" if channels > 1 else "")
                 raise ShapeError(f"Normalize needs images of {len(numbers)} channels", remedy, option)
         return shape
-
-    def build(self) -> nn.Module:
-        """Return torchvision.transforms.v2.Normalize."""
-        from torchvision.transforms import v2
-
-        module: nn.Module = v2.Normalize(list(self.mean), list(self.std))
-        return module
-
-
-AnyTransform = Annotated[Normalize | ToDtype, Field(discriminator="type")]

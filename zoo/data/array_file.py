@@ -1,0 +1,150 @@
+"""ArrayFile: rows from a file of arrays, .npz or .safetensors.
+
+What a check must know stands in the headers: of each .npy member of a .npz, and at the start of a .safetensors file.
+Sources: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html and
+https://huggingface.co/docs/safetensors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from zoo.data.arrays import Header, read_array, read_headers
+from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
+from zoo.data.image_source import ImageSource
+from zoo.data.images import read_images
+from zoo.data.splitting import OneFile
+from zoo.data.tabular import read_rows
+from zoo.errors import DataError
+from zoo.shapes import Shape
+from zoo.strict import Count
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Key = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class ArrayFile(ImageSource, OneFile):
+    """Rows from the arrays of a .npz or .safetensors file; its first axis counts the rows.
+
+    Floats become float32; uint8 stays; other whole numbers become int64. Whole numbers as targets are class numbers.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]] = (".npz", ".safetensors")
+
+    type: Literal["ArrayFile"]
+    inputs: Key = "inputs"
+    """Name of the array of inputs."""
+    targets: Key = "targets"
+    """Name of the array of targets."""
+    classes: Annotated[Count, Field(le=1_000_000)] | ClassNames | None = None
+    """Names of the classes, or how many there are, where the targets are class numbers."""
+
+    @model_validator(mode="after")
+    def _files_are_of_a_known_kind(self) -> Self:
+        for name in (self.file, self.validation_file, self.test_file):
+            if name is not None and not name.lower().endswith(self.suffixes):
+                raise ValueError(f"{name} is neither .npz nor .safetensors; write the path of such a file")
+        if self.inputs == self.targets:
+            raise ValueError("inputs and targets are the same array; write another name")
+        return self
+
+    def example(self) -> Example:
+        """Return what the headers of the file say.
+
+        Raises:
+            OptionError: the file is absent, is no file of arrays, or lacks one; or the classes must be written.
+        """
+        headers = read_headers(self.file)
+        inputs, targets = (self._header(headers, option) for option in ("inputs", "targets"))
+        if inputs.sizes[0] != targets.sizes[0]:
+            message = f"{self.file} has {inputs.sizes[0]} inputs but {targets.sizes[0]} targets"
+            raise OptionError(message, "write one target for each input", "targets")
+        names = self._class_names(targets)
+        row = targets.sizes[1:] or (() if targets.whole else (1,))
+        return Example(
+            Shape("N", *inputs.sizes[1:], dtype=inputs.dtype),
+            Shape("N", *row, dtype="int64" if targets.whole else "float32"),
+            "image" if len(inputs.sizes) == 4 else "features",
+            self.training_rows(inputs.sizes[0]),
+            names,
+        )
+
+    def load(self, split: Split) -> Rows:
+        """Return the rows of a split.
+
+        Raises:
+            DataError: the file is absent, damaged or other than its header, or a number is not finite or no class.
+        """
+        import torch
+
+        known, file = self.example(), self.file_of(split)
+        inputs, targets = (read_array(file, key) for key in (self.inputs, self.targets))
+        targets = targets.to(getattr(torch, known.target.dtype))
+        targets = targets.unsqueeze(1) if known.target.rank == 2 and targets.ndim == 1 else targets
+        for tensor, shape, key in ((inputs, known.input, self.inputs), (targets, known.target, self.targets)):
+            if tensor.shape[1:] != shape.row or str(tensor.dtype) != f"torch.{shape.dtype}":
+                raise DataError(f"{key} of {file} is not {shape} as in {self.file}", "give files of one kind")
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                row = int(tensor.flatten(1).isfinite().all(1).logical_not().nonzero()[0])
+                raise DataError(f"{key} of {file} is not finite in row {row}, counted from 0", "remove the row")
+        if len(inputs) != len(targets):
+            raise DataError(f"{file} has {len(inputs)} inputs but {len(targets)} targets", "write one for each")
+        self._require_classes(targets, known, file)
+        numbers = self.numbers(len(inputs), split)
+        return Rows(inputs[numbers], targets[numbers])
+
+    def read(self, inputs: Sequence[str]) -> Inputs:
+        """Return typed rows or CSV files where a row is a list of numbers, image files where it is an image."""
+        import torch
+
+        shape = self.example().input
+        if shape.rank == 4 and shape.dtype == "uint8":
+            return Inputs(tuple(inputs), read_images(inputs, *shape.row))
+        if shape.rank != 2:
+            raise DataError(f"a row of {shape} cannot be typed", "predict from Python, with the run's weights")
+        rows = read_rows(inputs, shape.row_size)
+        numbers = torch.tensor([row for _, row in rows], dtype=torch.float64).reshape(-1, shape.row_size)
+        typed = numbers.to(getattr(torch, shape.dtype))
+        if not torch.equal(typed.double(), numbers) and shape.dtype != "float32":
+            raise DataError(f"the model takes whole numbers of {shape.dtype}", "write such numbers")
+        return Inputs(tuple(name for name, _ in rows), typed)
+
+    def _header(self, headers: dict[str, Header], option: str) -> Header:
+        key = getattr(self, option)
+        if key not in headers:
+            there = ", ".join(sorted(headers)[:12]) or "nothing"
+            raise OptionError(f"{self.file} has no array {key!r}", f"write one of: {there}", option)
+        header = headers[key]
+        if not header.sizes or 0 in header.sizes or (option == "inputs" and len(header.sizes) < 2):
+            needed = "an axis that counts rows" + (", and another" if option == "inputs" else "")
+            raise OptionError(f"{key} of {self.file} has the sizes {list(header.sizes)}", f"give it {needed}", option)
+        if header.dtype == "other":
+            raise OptionError(f"{key} of {self.file} holds no numbers", "write whole numbers or floats", option)
+        return header
+
+    def _class_names(self, targets: Header) -> tuple[str, ...]:
+        if not targets.whole:
+            if self.classes is not None:
+                message = f"{self.targets} of {self.file} are floats, which are no class numbers"
+                raise OptionError(message, "remove classes, or write whole numbers into the file", "classes")
+            return ()
+        if isinstance(self.classes, tuple):
+            return self.classes
+        if self.classes is None and targets.largest is None:
+            message = f"how many classes {self.targets} of {self.file} has is not known without reading all of it"
+            raise OptionError(message, "write classes: their number, or their names", "type")
+        return tuple(map(str, range(self.classes if self.classes is not None else int(targets.largest or 0) + 1)))
+
+    def _require_classes(self, targets: Tensor, known: Example, file: str) -> None:
+        if not known.classes:
+            return
+        least, most = int(targets.min()), int(targets.max())
+        if least < 0 or most >= len(known.classes):
+            odd = least if least < 0 else most
+            message = f"{self.targets} of {file} has the class {odd}, but there are {len(known.classes)} classes"
+            raise DataError(message, "write numbers from 0, or more classes")

@@ -1,0 +1,57 @@
+"""FakeImages: images of noise with random classes, to try a model without data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zoo.data.data import Example, Inputs, Rows, Split
+from zoo.data.image_source import ImageSource
+from zoo.data.images import read_images
+from zoo.data.splitting import Seeded
+from zoo.shapes import Shape
+from zoo.strict import Count, Seed
+
+Pixels = Annotated[int, Field(ge=1, le=65_536)]
+
+
+class FakeImages(ImageSource, Seeded):
+    """Images of noise with random classes, as torchvision's FakeData; the test split holds as many others.
+
+    Source: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.FakeData.html
+    """
+
+    seed_is_used = True
+
+    type: Literal["FakeImages"]
+    size: Annotated[Count, Field(le=10_000_000)] = 1000
+    """Number of images in each split."""
+    image_size: tuple[Annotated[int, Field(ge=1, le=1024)], Pixels, Pixels] = (3, 224, 224)
+    """[channels, height, width]."""
+    num_classes: Annotated[Count, Field(le=1_000_000)] = 10
+    """Number of classes, called "0", "1", …."""
+    seed: Seed = 0
+    """Seed of the images, of the classes, and of the draw of the rows that are kept out."""
+
+    def example(self) -> Example:
+        """Return images of this size and class numbers."""
+        names = tuple(map(str, range(self.num_classes)))
+        images, target = Shape("N", *self.image_size, dtype="uint8"), Shape("N", dtype="int64")
+        return Example(images, target, "image", self.training_rows(self.size), names)
+
+    def load(self, split: Split) -> Rows:
+        """Return `size` images of uint8 and class numbers of int64."""
+        import torch
+
+        # Of two generators, so that the test split does not make the training split first.
+        generator = torch.Generator().manual_seed(self.seed if split != "test" else self.seed ^ 2**62)
+        images = torch.randint(0, 256, (self.size, *self.image_size), generator=generator, dtype=torch.uint8)
+        classes = torch.randint(0, self.num_classes, (self.size,), generator=generator)
+        return self.choose(Rows(images, classes), split)
+
+    def read(self, inputs: Sequence[str]) -> Inputs:
+        """Return image files of this size."""
+        channels, height, width = self.image_size
+        return Inputs(tuple(inputs), read_images(inputs, channels, height, width))

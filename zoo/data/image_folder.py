@@ -1,0 +1,183 @@
+"""ImageFolder: photographs of any size, in a folder for each split that holds a folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.image_source import ImageSource
+from zoo.data.images import decode_image
+from zoo.data.splitting import Seeded, refuse_validation
+from zoo.errors import DataError
+from zoo.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+COUNTED = 50_000  # files that a check counts at most: listing more takes longer than a check may
+
+
+class ImageFolder(ImageSource, Seeded):
+    """Image files in ROOT/train/CLASS and ROOT/test/CLASS, or ROOT/val/CLASS where there is no test folder.
+
+    Source: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html
+    """
+
+    whereabouts: ClassVar[tuple[str, ...]] = ("root",)
+
+    type: Literal["ImageFolder"]
+    root: FilePath
+    """Folder that holds train, and test or val; relative to where the command runs."""
+    classes: ClassNames | None = None
+    """Names of the folders in train, in the order of the class numbers; by default they are looked up, sorted."""
+    validation: Fraction | Literal["val"] | None = None  # type: ignore[assignment]  # wider than Seeded's
+    """Part of train that is kept out to validate on, or "val" for that folder; by default there is no such split."""
+
+    @model_validator(mode="after")
+    def _class_names_are_different(self) -> Self:
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class stands twice in classes; remove one")
+        return self
+
+    def _draws(self) -> bool:
+        return isinstance(self.validation, float)
+
+    def training_rows(self, rows: int) -> int:
+        """Return how many of so many rows in train are trained on."""
+        return super().training_rows(rows) if self._draws() else rows
+
+    def example(self) -> Example:
+        """Return colour images of any size and class numbers.
+
+        Raises:
+            OptionError: the root is absent and the classes are not written, or they are others than the folders.
+        """
+        there = (Path(self.root) / "train").is_dir()
+        classes = self.class_names()
+        rows = self._count() if there else None
+        images = Shape("N", 3, "H", "W", dtype="uint8")
+        known = None if rows is None else self.training_rows(rows)
+        return Example(images, Shape("N", dtype="int64"), "image", known, classes)
+
+    def class_names(self) -> tuple[str, ...]:
+        """Return the classes in the order of their numbers: those that are written, or the folders of train.
+
+        Raises:
+            OptionError: neither is there, or they differ.
+        """
+        folder = Path(self.root) / "train"
+        if not folder.is_dir():
+            if self.classes is None:
+                message = f"data.root {self.root!r}: there is no folder {folder}, so the classes are not known"
+                raise OptionError(message, "set data.root to the folder that holds train, or write classes", "root")
+            return self.classes
+        try:
+            found = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()))
+        except OSError as error:
+            raise OptionError(f"cannot list {folder}: {error.strerror}", "check its permissions", "root") from error
+        if not found:
+            raise OptionError(f"{folder} holds no folder of a class", "put the images into train/CLASS", "root")
+        if self.classes is not None and set(found) != set(self.classes):
+            odd = sorted(set(found) ^ set(self.classes))[0]
+            where = f"{folder}, but not in classes" if odd in found else f"classes, but not in {folder}"
+            raise OptionError(f"the class {odd!r} is in {where}", "write the names of the folders", "classes")
+        return self.classes or found
+
+    def load(self, split: Split) -> Rows:
+        """Return the images, resized by the early transforms, as uint8 of (N, channels, height, width); class numbers.
+
+        Raises:
+            DataError: a folder or a class of it is absent or empty, a file is no image, or sizes differ.
+        """
+        import torch
+
+        files = list(self._files(split))
+        images = self._decode([path for path, _ in files])
+        rows = Rows(images, torch.tensor([number for _, number in files], dtype=torch.int64))
+        return rows if self.folder(split) != self.folder("train") else self.choose(rows, split)
+
+    def read(self, inputs: Sequence[str]) -> Inputs:
+        """Return image files, resized by the early transforms."""
+        return Inputs(tuple(inputs), self._decode(inputs))
+
+    def early(self) -> tuple[()]:
+        """Return nothing: images of different sizes cannot be loaded before they are resized."""
+        return ()
+
+    def folder(self, split: Split) -> Path:
+        """Return the folder of a split.
+
+        Raises:
+            DataError: it is absent, or there is no validation split.
+        """
+        root = Path(self.root)
+        if split == "validation" and self.validation is None:
+            refuse_validation()
+        own_validation = split == "validation" and self.validation == "val"
+        names = ["val"] if own_validation else ["test"] if split == "test" else ["train"]
+        if split == "test" and self.validation != "val":
+            names.append("val")
+        for name in names:
+            if (root / name).is_dir():
+                return root / name
+        message = f"data.root {self.root!r}: there is no folder {' or '.join(str(root / name) for name in names)}"
+        raise DataError(message, f"set data.root to the folder that holds {names[0]}")
+
+    def _files(self, split: Split) -> Iterator[tuple[str, int]]:
+        """Yield the paths and class numbers of a split, in torchvision's order."""
+        folder, classes = self.folder(split), self.class_names()
+        odd = sorted({entry.name for entry in os.scandir(folder) if entry.is_dir()} - set(classes))
+        if odd:
+            raise DataError(f"{folder} holds {odd[0]!r}, which is no class of train", "remove the folder")
+        for number, name in enumerate(classes):
+            paths = list(_images_below(folder / name))
+            if not paths:
+                remedy = f"put images there ({', '.join(EXTENSIONS)}), or remove the class"
+                raise DataError(f"{folder / name} holds no images", remedy)
+            for path in paths:
+                yield path, number
+
+    def _count(self) -> int | None:
+        count = 0
+        for name in self.class_names():
+            for _ in _images_below(Path(self.root) / "train" / name):
+                count += 1
+                if count > COUNTED:
+                    return None
+        return count
+
+    def _decode(self, paths: Sequence[str]) -> Tensor:
+        import torch
+
+        steps = [transform.build() for transform in super().early()]
+
+        def decoded(path: str) -> Tensor:
+            image = decode_image(path, 3)
+            for step in steps:
+                image = step(image)
+            return image
+
+        with ThreadPoolExecutor() as pool:
+            images = list(pool.map(decoded, paths))
+        for path, image in zip(paths, images, strict=True):
+            if image.shape != images[0].shape:
+                one, other = (f"{size[-1]}×{size[-2]}" for size in (images[0].shape, image.shape))
+                raise DataError(
+                    f"{paths[0]} has {one} pixels, but {path} has {other}",
+                    'add {"type": "Resize", "size": [height, width]} to data.transforms',
+                )
+        return torch.stack(images) if images else torch.empty(0, 3, 0, 0, dtype=torch.uint8)
+
+
+def _images_below(folder: Path) -> Iterator[str]:
+    for parent, _, names in sorted(os.walk(folder, followlinks=True)):
+        for name in sorted(names):
+            if name.lower().endswith(EXTENSIONS):
+                yield os.path.join(parent, name)

@@ -1,0 +1,251 @@
+"""TableFile: rows from a table, CSV or Parquet, as the numbers that a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
+from zoo.data.splitting import OneFile
+from zoo.data.table import Sketch, is_number, is_parquet, number, read_columns, sketch
+from zoo.errors import DataError
+from zoo.files import is_file
+from zoo.nearest import suggestion
+from zoo.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Column = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a row of cells becomes numbers."""
+
+    columns: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    """The values of each column of words; the others hold numbers."""
+    classes: tuple[str, ...]
+    """The values of the target; empty where it holds numbers."""
+    rows: int | None
+    """How many there are in the file, where a glance tells."""
+
+    @property
+    def width(self) -> int:
+        """Return how many numbers a row becomes."""
+        return sum(len(self.categories.get(column, "1")) for column in self.columns)
+
+
+class TableFile(OneFile):
+    """Rows from a CSV file with a line of column names, or from a Parquet file.
+
+    A column of numbers is one feature; a column of words is one feature for each word, 1 where it stands and else 0.
+    """
+
+    type: Literal["TableFile"]
+    target: Column
+    """The column to be learned: numbers, or words as classes."""
+    columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=100_000)] | None = None
+    """The columns to learn from; by default all others."""
+    categories: dict[Column, ClassNames] | None = None
+    """The words of columns that hold words; by default those of the file, sorted, where it is small."""
+    classes: ClassNames | None = None
+    """The words of the target, in the order of the class numbers; by default those of the file, sorted."""
+    standardize: bool = False
+    """Subtract the mean of each column of numbers and divide by its deviation, both of the training rows."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    """What stands between two cells of a CSV file."""
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        if self.delimiter in '"\r\n':
+            raise ValueError("a quote or an end of line separates no cells; write another delimiter")
+        if is_parquet(self.file) and self.delimiter != ",":
+            raise ValueError("delimiter says nothing of a Parquet file; remove it")
+        if self.columns is not None and self.target in self.columns:
+            raise ValueError(f"the target {self.target} stands in columns; remove it there")
+        for name, words in {
+            **(self.categories or {}),
+            "classes": self.classes or (),
+            "columns": self.columns or (),
+        }.items():
+            if len(set(words)) < len(words):
+                raise ValueError(f"a name stands twice in {name}; remove one")
+        if self.target in (self.categories or {}):
+            raise ValueError(f"the words of the target {self.target} stand in categories; write them into classes")
+        return self
+
+    def example(self) -> Example:
+        """Return rows of features, and one number or a class number as target.
+
+        Raises:
+            OptionError: the file is absent, lacks a column, or is too large to look for words that are not written.
+        """
+        plan = self.plan
+        target = Shape("N", dtype="int64") if plan.classes else Shape("N", 1)
+        rows = None if plan.rows is None else self.training_rows(plan.rows)
+        return Example(Shape("N", plan.width), target, "features", rows, plan.classes)
+
+    def load(self, split: Split) -> Rows:
+        """Return features as float32 of (N, features), and targets as float32 of (N, 1) or int64 of (N,).
+
+        Raises:
+            DataError: the file is absent or unreadable, or a cell is empty, no number, or no known word.
+        """
+        features, targets = self._read(self.file_of(split))
+        numbers = self.numbers(len(features), split)
+        mean, deviation = self._statistics
+        return Rows(((features[numbers] - mean) / deviation).float(), targets[numbers])
+
+    def read(self, inputs: Sequence[str]) -> Inputs:
+        """Return rows typed as "5.1,red", the cells in the order of the columns, or the rows of CSV or Parquet files.
+
+        Raises:
+            DataError: a row has another width, or a cell that is no number or no known word.
+        """
+        names: list[str] = []
+        rows: list[list[str]] = []
+        for given in inputs:
+            if is_file(given):
+                places, cells = read_columns(given, self.delimiter, self.plan.columns)
+            else:
+                places, cells = [given], [[cell.strip() for cell in given.split(self.delimiter)]]
+                if len(cells[0]) != len(self.plan.columns):
+                    message = f"row {given!r}: {len(cells[0])} cells, but the model takes {len(self.plan.columns)}"
+                    raise DataError(message, f"write {', '.join(self.plan.columns)[:200]}, or the path of a file")
+            names += places
+            rows += cells
+        mean, deviation = self._statistics
+        return Inputs(tuple(names), ((self._features(names, rows) - mean) / deviation).float())
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Return how a row becomes numbers.
+
+        Raises:
+            OptionError: as `example`.
+        """
+        if self.columns is not None and not is_file(self.file):
+            return Plan(self.columns, self.categories or {}, self.classes or (), None)
+        found = sketch(self.file, self.delimiter)
+        named = [("target", (self.target,)), ("columns", self.columns or ()), ("categories", self.categories or ())]
+        for option, names in named:
+            for name in names:
+                if name not in found.columns:
+                    message = f"{self.file} has no column {name!r}"
+                    raise OptionError(message, suggestion(name, found.columns), option)
+        columns = self.columns or tuple(name for name in found.columns if name != self.target)
+        if not columns:
+            raise OptionError(f"{self.file} has no column beside {self.target}", "give it one to learn from", "file")
+        categories = {name: self._words(found, name) for name in columns if self._holds_words(found, name)}
+        return Plan(columns, categories, self._classes(found), found.rows)
+
+    def _holds_words(self, found: Sketch, name: str) -> bool:
+        return name in found.words or name in (self.categories or {})
+
+    def _words(self, found: Sketch, name: str) -> tuple[str, ...]:
+        written = (self.categories or {}).get(name)
+        if written is not None:
+            return written
+        self._refuse_mixed(found, name, f'write its words into categories: "{name}": ["…", "…"]')
+        words = found.words[name]
+        if words is None:
+            message = (
+                f"the column {name!r} of {self.file} holds words, and the file is too large to look for all of them"
+            )
+            raise OptionError(message, f'write them: "categories": {{"{name}": ["…", "…"]}}', "type")
+        return words
+
+    def _classes(self, found: Sketch) -> tuple[str, ...]:
+        if self.classes is not None or self.target not in found.words:
+            return self.classes or ()
+        self._refuse_mixed(found, self.target, 'write its words: "classes": ["…", "…"]')
+        words = found.words[self.target]
+        if words is None:
+            message = f"the target {self.target!r} holds words, and {self.file} is too large to look for all of them"
+            raise OptionError(message, 'write them: "classes": ["…", "…"]', "target")
+        return words
+
+    def _refuse_mixed(self, found: Sketch, name: str, otherwise: str) -> None:
+        if name in found.mixed:
+            message = f"the column {name!r} of {self.file} holds numbers, and {found.mixed[name]!r}"
+            raise OptionError(message, f"correct the cells; or, if all of it are words, {otherwise}", "file")
+
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of each feature, float64 of (features,); 0 and 1 where they stay as they are."""
+        import torch
+
+        mean = torch.zeros(self.plan.width, dtype=torch.float64)
+        deviation = torch.ones(self.plan.width, dtype=torch.float64)
+        if not self.standardize:
+            return mean, deviation
+        features, _ = self._read(self.file)
+        train = features[self.numbers(len(features), "train")]
+        place = 0
+        for column in self.plan.columns:
+            words = self.plan.categories.get(column)
+            if words is None:
+                mean[place] = train[:, place].mean()
+                spread = train[:, place].std(correction=0)
+                deviation[place] = spread if spread > 0 else 1.0  # a column of equal numbers becomes zeros
+            place += 1 if words is None else len(words)
+        return mean, deviation
+
+    def _read(self, file: str) -> tuple[Tensor, Tensor]:
+        """Return the features, before they are standardised, as float64, and the targets of all rows of a file."""
+        import torch
+
+        places, cells = read_columns(file, self.delimiter, (*self.plan.columns, self.target))
+        if not cells:
+            raise DataError(f"{file} has no rows", "give a file with rows below the line of names")
+        said = [row[-1] for row in cells]
+        classes = self.plan.classes
+        if classes:
+            wanted = f"none of the classes {', '.join(classes)[:100]}"
+            index = {name: float(number) for number, name in enumerate(classes)}
+            numbers = [
+                _value(index.get(cell), place, self.target, cell, wanted)
+                for place, cell in zip(places, said, strict=True)
+            ]
+            targets = torch.tensor(numbers, dtype=torch.int64)
+        else:
+            numbers = [_number(place, self.target, cell) for place, cell in zip(places, said, strict=True)]
+            targets = torch.tensor(numbers, dtype=torch.float64).float().unsqueeze(1)
+        return self._features(places, [row[:-1] for row in cells]), targets
+
+    def _features(self, places: Sequence[str], rows: Sequence[Sequence[str]]) -> Tensor:
+        import torch
+
+        parts = []
+        for position, column in enumerate(self.plan.columns):
+            cells = [row[position] for row in rows]
+            words = self.plan.categories.get(column)
+            if words is None:
+                numbers = [_number(place, column, cell) for place, cell in zip(places, cells, strict=True)]
+                parts.append(torch.tensor(numbers, dtype=torch.float64).unsqueeze(1))
+                continue
+            index = {word: float(number) for number, word in enumerate(words)}
+            wanted = f"none of its words, {', '.join(words)[:100]}"
+            found = [
+                _value(index.get(cell), place, column, cell, wanted) for place, cell in zip(places, cells, strict=True)
+            ]
+            one_hot = torch.nn.functional.one_hot(torch.tensor(found, dtype=torch.int64), len(words))
+            parts.append(one_hot.double())  # (N, words)
+        return torch.cat(parts, 1)
+
+
+def _number(place: str, column: str, cell: str) -> float:
+    return _value(number(cell), place, column, cell, "not a number" if not is_number(cell) else "not finite in float32")
+
+
+def _value(found: float | None, place: str, column: str, cell: str, wanted: str) -> float:
+    if found is None:
+        what = f"{cell.strip()!r} is {wanted}" if cell.strip() else "the cell is empty"
+        raise DataError(f"{place}: {column}: {what}", "correct the cell, or remove the row")
+    return found
