@@ -51,7 +51,7 @@ class _Emitter:
         return fx.Proxy(self.graph.get_attr(target), self.tracer)
 
     def _target(self, name: str) -> str:
-        return ".".join(part for part in (self.name, name) if part)
+        return ".".join(part for part in (self.name, name) if part) or "layer"  # a layer alone has no name
 
     def _owner(self, target: str) -> tuple[nn.Module, str]:
         """Return the module that holds `target`, made where it is not there, and its last name."""
