@@ -5,7 +5,7 @@ from typing import Annotated
 from zoo.choice import Choice
 from zoo.models.model import Model
 
-MODELS = Choice("model", {"zoo.models.layered": ("Layered",)}, untyped="Layered")
+MODELS = Choice("model", {"zoo.models.known": ("torchvision",), "zoo.models.layered": ("Layered",)}, untyped="Layered")
 AnyModel = Annotated[Model, MODELS]
 
 __all__ = ["MODELS", "AnyModel", "Model"]

@@ -1,0 +1,129 @@
+"""Measures what the table says of torchvision's models; `python tests/models/measure.py` writes the table anew."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import models
+from torchvision.models import get_model, get_model_weights, list_models
+
+from zoo.models.known import builder_options
+from zoo.models.table import FILE, Entry, packed
+
+LARGEST_TRIED = 160  # pixels; Inception, the most demanding, trains a single row from 107 on
+REFUSALS = (RuntimeError, ValueError, IndexError, AssertionError)
+SEGMENTING: frozenset[str] = frozenset(list_models(module=models.segmentation))
+NAMES: tuple[str, ...] = tuple(sorted({*list_models(module=models), *SEGMENTING}))
+
+
+class Undrawn(TorchFunctionMode):
+    """Puts fresh parameters on the meta device, where drawing them costs nothing."""
+
+    # Any: torch's own signature.
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **((kwargs or {}) | ({"device": "meta"} if func is torch.empty else {})))
+
+
+def undrawn(name: str, **options: object) -> nn.Module:
+    """Return a model as the language builds it, its parameters on the meta device."""
+    with Undrawn():
+        model: nn.Module = get_model(
+            name, weights=None, **builder_options(name, name in SEGMENTING, False, None), **options
+        )
+    return model
+
+
+def zeroed(model: nn.Module) -> nn.Module:
+    """Return the model with zeros for its parameters, to be run on the CPU."""
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.zeros(parameter.shape)))
+    return model
+
+
+def accepts(model: nn.Module, rows: int, height: int, width: int, train: bool) -> bool:
+    """Return whether torch computes the model for images of this size."""
+    try:
+        with torch.no_grad():
+            model.train(train)(torch.zeros(rows, 3, height, width))
+    except REFUSALS:
+        return False
+    return True
+
+
+def heads(model: nn.Module, other: nn.Module) -> tuple[str, ...]:
+    """Return the modules that differ between two models for different numbers of classes."""
+    sizes = {name: parameter.shape for name, parameter in other.named_parameters()}
+    found = [name for name, parameter in model.named_parameters() if sizes[name] != parameter.shape]
+    return tuple(dict.fromkeys(name.rpartition(".")[0] for name in found))
+
+
+def multiply_adds(model: nn.Module, side: int) -> int:
+    """Return how many multiplications with additions one row costs."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model.to("meta").eval()(torch.zeros(1, 3, side, side, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def parameters(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the sizes of every learned tensor."""
+    return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+
+
+def smallest(model: nn.Module, rows: int, train: bool) -> int | None:
+    """Return the smallest size that torch accepts."""
+    found = 1 + bisect_left(range(1, LARGEST_TRIED + 1), True, key=lambda side: accepts(model, rows, side, side, train))
+    return found if found <= LARGEST_TRIED else None
+
+
+def entry(name: str) -> Entry:
+    """Return what is measured of a model."""
+    weights = get_model_weights(name)
+    default = weights["DEFAULT"]
+    model = zeroed(undrawn(name))
+    transforms = default.transforms()
+    usual = (transforms.resize_size if name in SEGMENTING else transforms.crop_size)[0]
+    sides = {}
+    if not accepts(model, 1, 256, 256, False):
+        sides = {"": 224} | {w.name: w.meta["min_size"][0] for w in weights if w.meta["min_size"][0] != 224}
+        assert accepts(model, 1, 224, 224, True)
+        usual = 224
+    least = max(smallest(model, 1, False) or 224, smallest(model, 2, True) or 224)
+    alone = 1 if sides else smallest(model, 1, True)
+    one, two = (multiply_adds(undrawn(name, num_classes=classes), usual) for classes in (1, 2))
+    return Entry(
+        name=name,
+        segments=name in SEGMENTING,
+        weights=tuple(weight.name for weight in weights),
+        default=default.name,
+        heads=heads(model, undrawn(name, num_classes=2)),
+        outputs=len(default.meta["categories"]),
+        least=least,
+        alone=least if alone == least else alone,
+        sides=sides,
+        cost=(usual, 2 * one - two, two - one),
+        tensors=packed(parameters(model)),
+    )
+
+
+def main() -> None:
+    """Write the table."""
+    lines = []
+    for name in NAMES:
+        lines.append(entry(name).line() + "\n")
+        print(lines[-1][:160], file=sys.stderr)
+    FILE.write_text("".join(lines), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()
