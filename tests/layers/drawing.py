@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zoo.layers import Layer
 from zoo.shapes import Shape
 
-EXAMPLES = 40
+EXAMPLES = 60
 LENGTHS = (1, 2, 3, 4, 7, 40)  # a stride of at most 9 tells 40 from 7
 REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError, AssertionError, ZeroDivisionError)
 WRONG: tuple[Any, ...] = (0, -1, [], [1, 1, 1, 1], [0, 2], "x", 1.5, True, None)  # JSON values
@@ -79,11 +79,18 @@ def torch_module(document: Document, shape: Shape) -> nn.Module:
 
 
 def torch_gives(document: Document, shape: Shape, length: int = 5) -> Any:
-    """Return the sizes that torch gives for three rows, trained on and evaluated; None where it refuses."""
+    """Return the sizes that torch gives for three rows, trained on and evaluated; None where it refuses.
+
+    None also where it gives -inf for finite numbers: a maximum of nothing, whose gradient torch writes outside of the
+    tensor.
+    """
     try:
         module = torch_module(document, shape)
         rows = batch_of(shape, 3, length)
-        found = sizes_of(module.eval()(rows))
+        given = module.eval()(rows)
+        found = sizes_of(given)
+        if bool(torch.isneginf(given if isinstance(given, Tensor) else given[0]).any()):
+            return None
         if rows.dtype == torch.float32:
             result = module.train()(rows.requires_grad_())
             number = (result if isinstance(result, Tensor) else result[0]).sum()
@@ -137,7 +144,7 @@ def hold(
     drawn: st.SearchStrategy[Draw],
     shapes: st.SearchStrategy[Shape],
     excuse: Excuse = nothing,
-    share: float = 0.25,
+    share: float = 0.2,
 ) -> None:
     """Hold draws against torch, and make sure that at least this share of them is taken by both."""
     hold_pairs(st.tuples(drawn, shapes), excuse, share)

@@ -40,7 +40,7 @@ def options(axes: int, transposed: bool) -> dict[str, st.SearchStrategy[Any]]:
         "stride": numbers(axes, 1, 3),
         "padding": padding if transposed else padding | st.sampled_from(["same", "valid"]),
         "dilation": numbers(axes, 1, 3),
-        "groups": st.sampled_from([1, 1, 2, 3]),
+        "groups": st.sampled_from([1, 1, 1, 2, 3]),
         "bias": st.booleans(),
     }
     if transposed:
@@ -56,12 +56,12 @@ def layers(axes: int, transposed: bool, *, left_out: str = "in_channels") -> st.
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_a_convolution_agrees_with_torch(axes: int) -> None:
-    hold(layers(axes, False), shapes(axes, largest=9 if axes < 3 else 6), share=0.2)
+    hold(layers(axes, False), shapes(axes, largest=9 if axes < 3 else 6, smallest=axes), share=0.15)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_a_transposed_convolution_agrees_with_torch(axes: int) -> None:
-    hold(layers(axes, True), shapes(axes, largest=6 if axes < 3 else 4), share=0.2)
+    hold(layers(axes, True), shapes(axes, largest=6 if axes < 3 else 4), share=0.15)
 
 
 @pytest.mark.parametrize("transposed", [False, True])

@@ -87,6 +87,12 @@ def test_options_that_contradict_each_other_are_refused(document: dict[str, Any]
         ({"type": "MaxPool1d"}, Shape("N", 3, 9, dtype="int64"), "needs float32", ""),
         ({"type": "AvgPool2d"}, Shape("N", 3, 9, 2), "needs axis 3 to be 3 or longer", "kernel_size"),
         ({"type": "MaxPool1d", "dilation": 4}, Shape("N", 3, 8), "needs axis 2 to be 9 or longer", "kernel_size"),
+        (
+            {"type": "MaxPool1d", "kernel_size": 2, "padding": 1, "dilation": 3},
+            Shape("N", 3, 2),
+            "has a window along axis 2 that holds nothing but padding",
+            "dilation",
+        ),
         ({"type": "AvgPool1d"}, Shape("N", 3, "T"), "changes the length of axis 2", ""),
     ],
     ids=str,

@@ -92,6 +92,12 @@ class MaxPool(Pool):
     def output_shape(self, shape: Shape) -> Value:
         """Return floor((size + 2 * padding - dilation * (kernel_size - 1) - 1) / stride) + 1 along each axis."""
         pooled = self.pooled(shape)
+        for axis, (side, window) in enumerate(zip(shape.dims[2:], self.windows, strict=True), start=2):
+            # The first window starts in the padding. Where its dilation steps over the axis, torch gives -inf, and
+            # writes its gradient outside of the tensor.
+            if -window.before % window.dilation >= (1 if isinstance(side, str) else side):
+                message = f"{kind(self)} has a window along axis {axis} that holds nothing but padding"
+                raise ShapeError(message, "write a smaller dilation, or another padding", "dilation")
         return (pooled, Indices(pooled, shape.dims[2:])) if self.return_indices else pooled
 
 
