@@ -23,8 +23,8 @@ def linear(norm: dict[str, Any], out_features: int = 4) -> dict[str, Any]:
 
 def weight(document: dict[str, Any]) -> Tensor:
     torch.manual_seed(0)
-    module = declared(document).build(ROWS).eval()
-    found: Tensor = module.get_parameter("weight") if "weight" in dict(module.named_parameters()) else module.weight
+    found = declared(document).build(ROWS).eval().weight
+    assert isinstance(found, Tensor)
     return found.detach()
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from zoo.errors import ShapeError
 from zoo.layers.indices import Indices
 from zoo.layers.layer import kind, require_float
-from zoo.layers.spatial import Counts2, Counts3, Spatial, holdable, resized, spread
+from zoo.layers.spatial import ONE, THREE, TWO, Counts2, Counts3, Spatial, holdable, resized, spread
 from zoo.shapes import Dimension, Shape, Value
 from zoo.strict import Count
 
@@ -107,7 +107,7 @@ class AdaptiveAvgPool1d(Adaptive):
     axes: ClassVar[int] = 1
 
     type: Literal["AdaptiveAvgPool1d"]
-    output_size: Count | tuple[Count]
+    output_size: Count | Annotated[tuple[Count, ...], ONE]
 
 
 class AdaptiveAvgPool2d(Adaptive):
@@ -119,7 +119,7 @@ class AdaptiveAvgPool2d(Adaptive):
     axes: ClassVar[int] = 2
 
     type: Literal["AdaptiveAvgPool2d"]
-    output_size: Count | tuple[Wanted, Wanted]
+    output_size: Count | Annotated[tuple[Wanted, ...], TWO]
 
 
 class AdaptiveAvgPool3d(Adaptive):
@@ -131,7 +131,7 @@ class AdaptiveAvgPool3d(Adaptive):
     axes: ClassVar[int] = 3
 
     type: Literal["AdaptiveAvgPool3d"]
-    output_size: Count | tuple[Wanted, Wanted, Wanted]
+    output_size: Count | Annotated[tuple[Wanted, ...], THREE]
 
 
 class AdaptiveMaxPool1d(AdaptiveMaxPool):
@@ -143,7 +143,7 @@ class AdaptiveMaxPool1d(AdaptiveMaxPool):
     axes: ClassVar[int] = 1
 
     type: Literal["AdaptiveMaxPool1d"]
-    output_size: Count | tuple[Count]
+    output_size: Count | Annotated[tuple[Count, ...], ONE]
 
 
 class AdaptiveMaxPool2d(AdaptiveMaxPool):
@@ -155,7 +155,7 @@ class AdaptiveMaxPool2d(AdaptiveMaxPool):
     axes: ClassVar[int] = 2
 
     type: Literal["AdaptiveMaxPool2d"]
-    output_size: Count | tuple[Wanted, Wanted]
+    output_size: Count | Annotated[tuple[Wanted, ...], TWO]
 
 
 class AdaptiveMaxPool3d(AdaptiveMaxPool):
@@ -167,7 +167,7 @@ class AdaptiveMaxPool3d(AdaptiveMaxPool):
     axes: ClassVar[int] = 3
 
     type: Literal["AdaptiveMaxPool3d"]
-    output_size: Count | tuple[Wanted, Wanted, Wanted]
+    output_size: Count | Annotated[tuple[Wanted, ...], THREE]
 
 
 class FractionalMaxPool2d(FractionalMaxPool):
@@ -181,7 +181,7 @@ class FractionalMaxPool2d(FractionalMaxPool):
     type: Literal["FractionalMaxPool2d"]
     kernel_size: Counts2
     output_size: Counts2 | None = None
-    output_ratio: Ratio | tuple[Ratio, Ratio] | None = None
+    output_ratio: Ratio | Annotated[tuple[Ratio, ...], TWO] | None = None
 
 
 class FractionalMaxPool3d(FractionalMaxPool):
@@ -196,4 +196,4 @@ class FractionalMaxPool3d(FractionalMaxPool):
     type: Literal["FractionalMaxPool3d"]
     kernel_size: Counts3
     output_size: Counts3 | None = None
-    output_ratio: Ratio | tuple[Ratio, Ratio, Ratio] | None = None
+    output_ratio: Ratio | Annotated[tuple[Ratio, ...], THREE] | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from zoo.errors import ShapeError
 from zoo.layers.layer import kind, require_float
@@ -10,9 +12,9 @@ from zoo.layers.spatial import Mode, Spatial, holdable, require_paddable, resize
 from zoo.shapes import Dimension, Shape
 from zoo.strict import Integer, Number
 
-Ends1 = Integer | tuple[Integer, Integer]
-Ends2 = Integer | tuple[Integer, Integer, Integer, Integer]
-Ends3 = Integer | tuple[Integer, Integer, Integer, Integer, Integer, Integer]
+Ends1 = Integer | Annotated[tuple[Integer, ...], Field(min_length=2, max_length=2)]
+Ends2 = Integer | Annotated[tuple[Integer, ...], Field(min_length=4, max_length=4)]
+Ends3 = Integer | Annotated[tuple[Integer, ...], Field(min_length=6, max_length=6)]
 
 RANGES = {"bool": (0, 1), "uint8": (0, 255)}  # of the dtypes that hold fewer whole numbers than a float
 

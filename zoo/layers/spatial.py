@@ -20,12 +20,15 @@ from zoo.strict import LARGEST_SIZE, Count
 
 Margin = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
 """How far an axis is padded."""
-Counts1 = Count | tuple[Count]
-Counts2 = Count | tuple[Count, Count]
-Counts3 = Count | tuple[Count, Count, Count]
-Margins1 = Margin | tuple[Margin]
-Margins2 = Margin | tuple[Margin, Margin]
-Margins3 = Margin | tuple[Margin, Margin, Margin]
+ONE = Field(min_length=1, max_length=1)
+TWO = Field(min_length=2, max_length=2)
+THREE = Field(min_length=3, max_length=3)
+Counts1 = Count | Annotated[tuple[Count, ...], ONE]
+Counts2 = Count | Annotated[tuple[Count, ...], TWO]
+Counts3 = Count | Annotated[tuple[Count, ...], THREE]
+Margins1 = Margin | Annotated[tuple[Margin, ...], ONE]
+Margins2 = Margin | Annotated[tuple[Margin, ...], TWO]
+Margins3 = Margin | Annotated[tuple[Margin, ...], THREE]
 
 Mode = Literal["zeros", "constant", "reflect", "replicate", "circular"]
 """What a padding holds."""

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from zoo.errors import ShapeError
 from zoo.layers.indices import Indices
 from zoo.layers.layer import Emitter, LayerId, kind, require_float
-from zoo.layers.spatial import Counts1, Counts2, Counts3, Margins1, Margins2, Margins3, Spatial, resized, spread
+from zoo.layers.spatial import (
+    ONE,
+    THREE,
+    TWO,
+    Counts1,
+    Counts2,
+    Counts3,
+    Margins1,
+    Margins2,
+    Margins3,
+    Spatial,
+    resized,
+    spread,
+)
 from zoo.shapes import Dimension, Shape, Value
 from zoo.strict import Count
 
@@ -112,7 +125,7 @@ class MaxUnpool1d(MaxUnpool):
     kernel_size: Counts1
     stride: Counts1 | None = None
     padding: Margins1 = 0
-    output_size: tuple[Count] | None = None
+    output_size: Annotated[tuple[Count, ...], ONE] | None = None
 
 
 class MaxUnpool2d(MaxUnpool):
@@ -127,7 +140,7 @@ class MaxUnpool2d(MaxUnpool):
     kernel_size: Counts2
     stride: Counts2 | None = None
     padding: Margins2 = 0
-    output_size: tuple[Count, Count] | None = None
+    output_size: Annotated[tuple[Count, ...], TWO] | None = None
 
 
 class MaxUnpool3d(MaxUnpool):
@@ -142,4 +155,4 @@ class MaxUnpool3d(MaxUnpool):
     kernel_size: Counts3
     stride: Counts3 | None = None
     padding: Margins3 = 0
-    output_size: tuple[Count, Count, Count] | None = None
+    output_size: Annotated[tuple[Count, ...], THREE] | None = None

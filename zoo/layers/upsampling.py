@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from zoo.errors import ShapeError
 from zoo.layers.layer import kind, require_float
 from zoo.layers.namesake import Namesake
-from zoo.layers.spatial import AXES, Counts2, holdable, require_axes, resized
+from zoo.layers.spatial import AXES, TWO, Counts2, holdable, require_axes, resized
 from zoo.shapes import Dimension, Shape
 from zoo.strict import Count, Positive
 
@@ -110,7 +110,7 @@ class UpsamplingNearest2d(Resized):
 
     type: Literal["UpsamplingNearest2d"]
     size: Counts2 | None = None
-    scale_factor: Positive | tuple[Positive, Positive] | None = None
+    scale_factor: Positive | Annotated[tuple[Positive, ...], TWO] | None = None
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (N, C, H, W) with size, or floor(size * scale_factor), along each side."""
@@ -125,7 +125,7 @@ class UpsamplingBilinear2d(Resized):
 
     type: Literal["UpsamplingBilinear2d"]
     size: Counts2 | None = None
-    scale_factor: Positive | tuple[Positive, Positive] | None = None
+    scale_factor: Positive | Annotated[tuple[Positive, ...], TWO] | None = None
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (N, C, H, W) with size, or floor(size * scale_factor), along each side."""
