@@ -29,7 +29,8 @@ Drawn = st.SearchStrategy[Options]
 
 numbers = st.floats(-3, 3, width=16)
 flags = st.booleans()
-axes = st.integers(-5, 4)
+axes = st.sampled_from((1, -1, 2, -2, 0, 3, -3, 4, -4, -5))
+SIZES = st.sampled_from((2, 2, 2, 1, 3, 4, 6))
 
 
 @st.composite
@@ -46,7 +47,7 @@ def shapes(draw: st.DrawFn, low: int = 1, high: int = 5, usual: int | None = Non
     rank = (
         draw(st.integers(low, high)) if usual is None or draw(st.sampled_from((True, False, False, False))) else usual
     )
-    sizes: list[Dimension] = [*draw(st.lists(st.sampled_from((1, 2, 3, 4, 6)), min_size=rank - 1, max_size=rank - 1))]
+    sizes: list[Dimension] = [*draw(st.lists(SIZES, min_size=rank - 1, max_size=rank - 1))]
     if sizes and sequence and draw(st.sampled_from((False,) * 5 + (True,))):
         sizes[draw(st.integers(0, rank - 2))] = "T"
     sizes.insert(draw(st.sampled_from((0,) * 10 + tuple(range(rank)))), "N")
@@ -88,8 +89,8 @@ def hold(
 ) -> None:
     """Hold drawn layers against torch on drawn shapes.
 
-    Where the rule accepts, shapes, parameters and numbers are torch's own; where it refuses, torch refuses, or it is a
-    `stricter` place; at least an eighth is accepted, and every option is drawn.
+    Where the rule accepts, shapes, parameters and numbers are torch's own and gradients go back; where it refuses,
+    torch refuses, or it is a `stricter` place; at least a tenth is accepted, and every option is drawn.
     """
     seen: set[str] = set()
     accepted: list[bool] = []
@@ -105,12 +106,14 @@ def hold(
         accepted.append(assert_agrees(layer, shape))
         if accepted[-1]:
             assert_same(*_twins(layer, shape, written, own), shape)
+            assert_trains(layer_module(layer, (shape,)), shape)
         else:
             assert _refused(layer, shape, written, own) or stricter(layer, shape), (layer, shape)
 
     held()
-    assert sorted(seen) == sorted(set(LAYERS.load(name).model_fields) - BESIDE_TORCH - {"parametrization"})
-    assert sum(accepted) >= EXAMPLES / 8, f"{sum(accepted)} of {EXAMPLES}"
+    undrawn = set(LAYERS.load(name).model_fields) - BESIDE_TORCH - {"parametrization"} - seen
+    assert not undrawn, f"never drawn: {undrawn}"
+    assert sum(accepted) >= EXAMPLES / 10, f"{sum(accepted)} of {EXAMPLES}"
 
 
 def _twins(layer: Layer, shape: Shape, written: Options, own: Maker) -> tuple[nn.Module, nn.Module]:
@@ -137,6 +140,17 @@ def assert_same(module: nn.Module, own: nn.Module, shape: Shape) -> None:
             torch.manual_seed(0)
             outputs.append(one.train(mode)(batch_of(shape, 3)))
         torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=0, equal_nan=True)
+
+
+def assert_trains(module: nn.Module, shape: Shape) -> None:
+    """Send gradients back through a module in training, and in evaluation as through a frozen one."""
+    for mode in (True, False):
+        batch = batch_of(shape, 3)
+        if batch.is_floating_point():
+            leaf = batch.requires_grad_()
+            module.train(mode)(leaf * 1).sum().backward()
+            assert leaf.grad is not None
+            assert leaf.grad.shape == batch.shape
 
 
 def floats_only(layer: Layer, shape: Shape) -> bool:

@@ -10,7 +10,7 @@ from torch import fx, nn
 from zoo.check import RESERVED
 from zoo.errors import ShapeError
 from zoo.layers.activation import ReLU
-from zoo.layers.layer import Layer, agreed, features, kind, require_float
+from zoo.layers.layer import Layer, agreed, axis_size, features, kind, require_float
 from zoo.layers.linear import Identity, Linear
 from zoo.layers.normalization import BatchNorm1d, LayerNorm
 from zoo.shapes import Shape
@@ -18,6 +18,7 @@ from zoo.shapes import Shape
 NAMED = Linear(type="Linear", out_features="classes", bias=False, id="head")
 PLAIN = Linear(type="Linear", out_features=3)
 TORCH_NAMES = {name for name in dir(nn.Sequential()) if not name.startswith("_")}
+WORDS = {"input", "shortcut"}  # these have a meaning in the language itself
 GRAPH_NAMES = {name for name in dir(fx.symbolic_trace(nn.Sequential())) if not name.startswith("_")}
 
 
@@ -161,5 +162,46 @@ def test_every_name_that_no_export_could_carry_is_reserved() -> None:
     assert [name for name in sorted(names - RESERVED) if not torch_graph_carries(name)] == []
 
 
-def test_no_name_is_reserved_that_torch_takes_and_exports_carry() -> None:
-    assert [name for name in sorted(RESERVED) if torch_module_takes(name) and torch_graph_carries(name)] == []
+def test_no_other_name_is_reserved_that_torch_takes_and_exports_carry() -> None:
+    reserved = sorted(RESERVED - WORDS)
+    assert [name for name in reserved if torch_module_takes(name) and torch_graph_carries(name)] == []
+
+
+def test_a_layer_of_rows_needs_the_batch_first() -> None:
+    with pytest.raises(ShapeError) as refusal:
+        PLAIN.infer((Shape(2, "N", 5),))
+    assert (refusal.value.message, refusal.value.remedy) == (
+        "Linear needs the batch on its first axis",
+        'bring it there: {"type": "Index"} or "Permute"',
+    )
+
+
+def test_a_layer_that_works_on_each_number_needs_no_batch() -> None:
+    assert ReLU(type="ReLU").infer((Shape(2, "N", 5),)) == Shape(2, "N", 5)
+
+
+def test_a_layer_of_one_tensor_refuses_several() -> None:
+    with pytest.raises(ShapeError) as refusal:
+        PLAIN.infer(((Shape("N", 5), Shape("N", 6)),))
+    assert (refusal.value.message, refusal.value.remedy) == (
+        "Linear needs one tensor",
+        'choose one: {"type": "Select", "index": 0} above it',
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "remedy"),
+    [
+        (Shape("N", "T", 5), 1, "give it rows of known sizes"),
+        (Shape("N", 5), 0, "give it rows of known sizes"),
+        (Shape("N", 5), 2, "keep one in the layer above"),
+    ],
+    ids=str,
+)
+def test_an_axis_without_a_number_is_refused_where_one_is_needed(shape: Shape, axis: int, remedy: str) -> None:
+    with pytest.raises(ShapeError) as refusal:
+        axis_size(PLAIN, shape, axis)
+    assert (refusal.value.message, refusal.value.remedy) == (
+        f"Linear needs axis {axis} to have a known size",
+        remedy,
+    )

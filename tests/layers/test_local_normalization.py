@@ -12,7 +12,7 @@ from zoo.layers.local_normalization import GroupNorm
 from zoo.shapes import Shape
 
 EPS = st.sampled_from((1e-5, 0.1))
-COUNTS = st.sampled_from((1, 2, 3, 4))
+COUNTS = st.sampled_from((2, 2, 2, 1, 3))
 INSTANCE_NORM = options(
     num_features=COUNTS,
     eps=EPS,
@@ -27,7 +27,9 @@ RESPONSE_NORM = st.fixed_dictionaries(
 
 
 def unmeasured(layer: Layer, shape: Shape) -> bool:
-    """The channels have no size, what is normalised may be one number, or the batch is not first."""
+    """Channels have no size or another than is written, a group may be one number, or the batch is not first."""
+    if isinstance(layer, GroupNorm) and layer.num_channels not in (None, shape.dims[1]):
+        return True
     groups = layer.num_groups if isinstance(layer, GroupNorm) else shape.dims[1]
     channels = shape.dims[1] if isinstance(shape.dims[1], int) else 0
     alone = isinstance(groups, int) and channels // groups * least(shape.dims[2:]) <= 1
@@ -49,7 +51,7 @@ def test_normalizing_groups_of_channels_is_torchs_own() -> None:
 
 
 def test_dividing_by_the_channels_beside_is_torchs_own() -> None:
-    hold("LocalResponseNorm", RESPONSE_NORM, shapes(), batch_first)
+    hold("LocalResponseNorm", RESPONSE_NORM, shapes(usual=4), batch_first)
 
 
 def test_dividing_as_caffe_does_is_torchs_own() -> None:
@@ -65,6 +67,7 @@ def test_dividing_as_caffe_does_is_torchs_own() -> None:
         ({"type": "InstanceNorm1d", "track_running_stats": True, "momentum": None}, "valid number"),
         ({"type": "InstanceNorm2d", "bias": False}, "bias says nothing without affine"),
         ({"type": "LocalResponseNorm", "size": 0}, "greater than or equal to 1"),
+        ({"type": "CrossMapLRN2d", "size": 1}, "greater than or equal to 2"),
         ({"type": "LocalResponseNorm", "size": 2, "alpha": -1.0}, "greater than or equal to 0"),
     ],
     ids=str,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from zoo.errors import ShapeError
 from zoo.layers.axis import least
@@ -163,6 +163,8 @@ class CrossMapLRN2d(ResponseNorm):
     """
 
     type: Literal["CrossMapLRN2d"]
+    size: Annotated[Count, Field(ge=2)]
+    """How many channels beside one another count; torch fails to train a single one."""
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return `shape`.
