@@ -2,7 +2,8 @@
 
 By name, every tensor that is wanted must be in the file with the same sizes. By order, tensors of the same sizes and
 dtype are taken in the order of the state dict: within equal sizes the order counts, between different sizes it does
-not, so that a tensor which stands elsewhere, such as a class token, is found all the same.
+not, so that a tensor which stands elsewhere, such as a class token, is found all the same. safetensors does not keep
+the order: `zoo.tensor_order` finds it again.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from torch import Tensor, nn
 from zoo.errors import RunError, reason
 from zoo.initializers import Filling, Initializer
 from zoo.initializers.warm_start import WarmStart
+from zoo.tensor_order import COUNTER, Kind, restored
 
 Tensors = Mapping[str, Tensor]
-COUNTER = "num_batches_tracked"
-"""The end of the names of BatchNorm's counters, which older files do not have."""
 SHOWN = 5  # faults in one message; a wrong file has one for every tensor
 
 # Whatever a hostile file makes torch.load, and loading what it gives, raise.
@@ -135,18 +135,23 @@ def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
         RunError: with up to SHOWN of the sizes that one of the two has more of.
     """
     counted = any(name.endswith(COUNTER) for name in found)
-    ours = _gathered({name: tensor for name, tensor in wanted.items() if counted or not name.endswith(COUNTER)})
-    theirs = _gathered(found)
+    wanted = {name: tensor for name, tensor in wanted.items() if counted or not name.endswith(COUNTER)}
+    ours, theirs = _gathered(wanted), _gathered(found)
     faults = [
         f"{len(ours[kind])} of {kind[1]} {list(kind[0])} in the model, but {len(theirs[kind])} in the file"
         for kind in dict.fromkeys((*ours, *theirs))
         if len(ours[kind]) != len(theirs[kind])
     ]
     _refuse(faults, declared, 'write "by": "name" with match, or another file')
-    return {name: found[other] for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
-
-
-Kind = tuple[tuple[int, ...], str]
+    if not declared.source.endswith((".pt", ".pth")):
+        kinds = [{name: _kind(tensor) for name, tensor in tensors.items()} for tensors in (found, wanted)]
+        order = restored(*kinds)
+        if order is None:
+            fault = "safetensors sorts tensors by name, and which of its modules is which in the model cannot be told"
+            _refuse([fault], declared, 'write "by": "name" with rename, or save the state dict as a .pt file')
+        theirs = _gathered({name: found[name] for name in order or ()})
+    pairs = {name: other for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
+    return {name: found[other].reshape(wanted[name].shape) for name, other in pairs.items()}
 
 
 def _kind(tensor: Tensor) -> Kind:
@@ -167,7 +172,8 @@ def _gathered(tensors: Tensors) -> defaultdict[Kind, list[str]]:
     """Return the names of the tensors of each kind, in order."""
     names: defaultdict[Kind, list[str]] = defaultdict(list)
     for name, tensor in tensors.items():
-        names[_kind(tensor)].append(name)
+        sizes, dtype = _kind(tensor)
+        names[tuple(size for size in sizes if size != 1), dtype].append(name)
     return names
 
 
