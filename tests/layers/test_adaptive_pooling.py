@@ -77,7 +77,7 @@ def test_fractional_pooling_needs_one_way_to_say_the_size(sizes: dict[str, Any])
     ("sizes", "message", "option"),
     [
         ({"output_size": [2, 4]}, "needs axis 3 to be 5 or longer", "output_size"),
-        ({"output_ratio": 0.1}, "would give axis 2 the size 0", ""),
+        ({"output_ratio": 0.1}, "axis 2 that does not become 0 long", ""),
         ({"output_ratio": 0.99, "kernel_size": 3}, "needs axis 2 to be 5 or longer", "kernel_size"),
     ],
     ids=str,

@@ -82,7 +82,7 @@ def test_what_torch_has_not_is_refused(norm: Any) -> None:
 
 @pytest.mark.parametrize("norm", [{"type": "weight_norm", "dim": 2}, {"type": "spectral_norm", "dim": 2}], ids=str)
 def test_an_axis_that_the_weight_has_not_is_refused(norm: dict[str, Any]) -> None:
-    with pytest.raises(ShapeError, match="its parametrization needs an axis 2") as refusal:
+    with pytest.raises(ShapeError, match="needs a weight with an axis 2 for its parametrization") as refusal:
         declared(linear(norm)).infer((ROWS,))
     assert (refusal.value.option, refusal.value.remedy) == ("parametrization", "write a dim from 0 to 1, or remove it")
 

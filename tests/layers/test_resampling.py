@@ -88,7 +88,7 @@ def test_dealing_channels_out_keeps_a_sequence_of_any_length() -> None:
         (
             {"type": "Fold", "kernel_size": 2, "output_size": 4},
             Shape("N", 8, 8),
-            "puts 9 blocks together",
+            "needs 9 blocks for images",
             "output_size",
         ),
         ({"type": "Fold", "kernel_size": 2, "output_size": 4}, Shape("N", 8, 3, 3), "needs blocks", ""),

@@ -119,10 +119,10 @@ def pooled_value(document: Document, shape: Shape) -> tuple[Value, ...]:
 @pytest.mark.parametrize(
     ("pool", "unpool", "message", "option"),
     [
-        ({}, {}, r"would give sides \[4, 4\], but its indices count in \[5, 5\]", "kernel_size"),
-        ({}, {"output_size": [4, 5]}, r"would give sides \[4, 5\], but its indices count in \[5, 5\]", "output_size"),
-        ({}, {"output_size": [6, 5]}, "cannot give axis 2 the size 6", "output_size"),
-        ({}, {"kernel_size": 2, "stride": 1}, r"would give sides \[3, 3\]", "kernel_size"),
+        ({}, {}, r"in the sides it gives, \[4, 4\], not in \[5, 5\]", "kernel_size"),
+        ({}, {"output_size": [4, 5]}, r"in the sides it gives, \[4, 5\], not in \[5, 5\]", "output_size"),
+        ({}, {"output_size": [6, 5]}, "needs another output_size on axis 2 than 6", "output_size"),
+        ({}, {"kernel_size": 2, "stride": 1}, r"in the sides it gives, \[3, 3\]", "kernel_size"),
     ],
     ids=str,
 )
@@ -138,7 +138,7 @@ def test_sizes_that_are_not_the_poolings_are_refused(
 
 def test_other_numbers_than_were_pooled_are_refused() -> None:
     layer = declared({"type": "MaxUnpool2d", "kernel_size": 2, "indices": "pool"})
-    with pytest.raises(ShapeError, match=r"an index for each number, \(N, 2, 2, 2\), and has \(N, 3, 2, 2\) of int64"):
+    with pytest.raises(ShapeError, match="an index for each number"):
         layer.infer((Shape("N", 2, 2, 2), pooled_value({}, Shape("N", 3, 4, 4))))
 
 

@@ -74,7 +74,7 @@ class ConstantPad(ZeroPad):
         super().require_input(shape)
         low, high = RANGES.get(shape.dtype, (-(2**53), 2**53))
         if shape.dtype != "float32" and not (self.value == int(self.value) and low <= self.value <= high):
-            message = f"{kind(self)} has the value {self.value:g}, which {shape.dtype} does not hold"
+            message = f"{kind(self)} needs a value that {shape.dtype} holds, not {self.value:g}"
             raise ShapeError(message, f"write a whole number from {low} to {high}", "value")
 
     # Any: torch's own argument types.

@@ -136,7 +136,7 @@ class Parametrized(Namesake):
         needed = self.parametrization.needs(weight) if self.parametrization else ""
         if needed:
             raise ShapeError(
-                f"{kind(self)} has a weight {weight}, but its parametrization needs {needed}",
+                f"{kind(self)} needs a weight with {needed} for its parametrization, and has {weight}",
                 f"write a dim from 0 to {len(weight) - 1}, or remove it",
                 "parametrization",
             )

@@ -96,7 +96,7 @@ class MaxPool(Pool):
             # The first window starts in the padding. Where its dilation steps over the axis, torch gives -inf, and
             # writes its gradient outside of the tensor.
             if -window.before % window.dilation >= (1 if isinstance(side, str) else side):
-                message = f"{kind(self)} has a window along axis {axis} that holds nothing but padding"
+                message = f"{kind(self)} needs a longer axis {axis}: a window on it would hold nothing but padding"
                 raise ShapeError(message, "write a smaller dilation, or another padding", "dilation")
         return (pooled, Indices(pooled, shape.dims[2:])) if self.return_indices else pooled
 

@@ -100,7 +100,7 @@ class Fold(Blocks):
             message = f"Fold needs axis 1 to be a multiple of the {self.kernel} numbers of a block"
             raise ShapeError(message, "write the kernel_size of the Unfold above", "kernel_size")
         if axis_size(self, shape, 2) != blocks:
-            message = f"Fold puts {blocks:,} blocks together to {list(sides)}"
+            message = f"Fold needs {blocks:,} blocks for images of {list(sides)}"
             raise ShapeError(message, "write the output_size that these blocks are of", "output_size")
         return holdable(self, shape.with_dims("N", channels // self.kernel, *sides))
 

@@ -143,7 +143,7 @@ def resized(
         if keeps:
             return side
         raise ShapeError(
-            f"{kind(layer)} changes the length of axis {axis}, which must be known",
+            f"{kind(layer)} needs a known length on axis {axis}, which it changes",
             "write options that keep every length (stride 1, and a padding that makes up for the kernel), or give it "
             "rows of one length",
         )
@@ -169,7 +169,7 @@ def require_paddable(layer: Layer, mode: Mode, axis: int, side: Dimension, ends:
     size = 1 if isinstance(side, str) else side
     longest, left = max(ends), size + min(0, ends[0]) + min(0, ends[1])
     if mode in ("zeros", "constant") and left < 0:
-        message = f"{kind(layer)} cuts off more than all of axis {axis}"
+        message = f"{kind(layer)} needs axis {axis} to be as long as what its padding cuts off"
         raise ShapeError(message, "write a padding that leaves some of it", "padding")
     # Beyond these, torch refuses; where a circle would wrap around what is cut off, it reads what it has not written.
     limit = {"reflect": size - 1, "circular": left}.get(mode, longest)
@@ -190,7 +190,7 @@ def indexable(layer: Layer, axis: int, size: int) -> int:
         ShapeError: an axis of this size is empty, or too long for a runtime to index.
     """
     if not 1 <= size <= LARGEST_SIZE:
-        message = f"{kind(layer)} would give axis {axis} the size {size:,}"
+        message = f"{kind(layer)} needs an axis {axis} that does not become {size:,} long"
         raise ShapeError(message, f"write options that give it a size from 1 to {LARGEST_SIZE:,}")
     return size
 
@@ -202,7 +202,7 @@ def holdable(layer: Layer, shape: Shape) -> Shape:
         ShapeError: one row of it has more numbers than torch can count.
     """
     if prod(size for size in shape.dims if isinstance(size, int)) > MOST_NUMBERS:
-        raise ShapeError(f"{kind(layer)} would give rows of {shape}, which no machine holds", "write smaller sizes")
+        raise ShapeError(f"{kind(layer)} needs smaller sizes: no machine holds a tensor {shape}", "write smaller sizes")
     return shape
 
 

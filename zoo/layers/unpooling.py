@@ -61,11 +61,11 @@ class MaxUnpool(Spatial):
             remedy = 'write the id of a MaxPool above that has "return_indices": true'
             raise ShapeError(f"{kind(self)} needs the indices of a pooling layer", remedy, "indices")
         if indices.dims != shape.dims:
-            message = f"{kind(self)} needs an index for each number, {shape}, and has {indices}"
+            message = f"{kind(self)} needs an index for each number"
             raise ShapeError(message, "name the pooling layer whose sizes these are", "indices")
         if indices.counted != unpooled.dims[2:]:
             sides = [list(sides) for sides in (unpooled.dims[2:], indices.counted)]
-            message = f"{kind(self)} would give sides {sides[0]}, but its indices count in {sides[1]}"
+            message = f"{kind(self)} needs indices that count in the sides it gives, {sides[0]}, not in {sides[1]}"
             remedy = f'write "output_size": {sides[1]}, and kernel_size, stride and padding of the pooling layer'
             raise ShapeError(message, remedy, "output_size" if self.output_size else "kernel_size")
         return unpooled
@@ -105,7 +105,9 @@ class MaxUnpool(Spatial):
         if isinstance(side, int) and abs(_put_back(stride, more, side) - wanted) >= stride:
             middle = _put_back(stride, more, side)
             remedy = f"write one from {max(1, middle - stride + 1)} to {middle + stride - 1}"
-            raise ShapeError(f"{kind(self)} cannot give axis {axis + 2} the size {wanted}", remedy, "output_size")
+            raise ShapeError(
+                f"{kind(self)} needs another output_size on axis {axis + 2} than {wanted}", remedy, "output_size"
+            )
         return resized(self, axis + 2, side, lambda _: wanted, keeps=False)
 
 

@@ -42,7 +42,7 @@ class Resized(Namesake):
         option = "scale_factor" if self.size is None else "size"
         written = getattr(self, option)
         if isinstance(written, tuple) and len(written) != axes:
-            message = f"{kind(self)} has {len(written)} numbers in {option} and needs {axes}, as many as there are axes"
+            message = f"{kind(self)} needs as many numbers in {option} as there are axes, {axes}"
             raise ShapeError(message, "write one number for each axis after the channels, or one for all", option)
         numbers = written if isinstance(written, tuple) else (written,) * axes
         sides = (self._side(*place) for place in enumerate(zip(shape.dims[2:], numbers, strict=True), start=2))
