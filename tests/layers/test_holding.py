@@ -30,5 +30,5 @@ def test_an_option_that_is_never_drawn_is_found() -> None:
 
 
 def test_shapes_that_are_hardly_ever_accepted_are_found() -> None:
-    with pytest.raises(AssertionError, match="0 of 40"):
+    with pytest.raises(AssertionError, match="0 of"):
         hold("Softmax2d", options(), shapes(high=2))

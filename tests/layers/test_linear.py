@@ -48,8 +48,9 @@ def test_a_weight_may_be_computed(parametrization: Options, size: int, bias: boo
 
 def test_a_weight_has_only_two_axes() -> None:
     layer = {"type": "Linear", "out_features": 2, "parametrization": {"type": "weight_norm", "dim": 2}}
-    message = "Linear has a weight (2, 4), but its parametrization needs an axis 2"
-    assert refusal(layer, Shape("N", 4)) == (message, "write a dim from 0 to 1, or remove it", "parametrization")
+    message, remedy, option = refusal(layer, Shape("N", 4))
+    assert "an axis 2" in message
+    assert (remedy, option) == ("write a dim from 0 to 1, or remove it", "parametrization")
 
 
 @pytest.mark.parametrize("shape", [Shape("N", 6), Shape("N", 5, 6), Shape("N", 2, 5, 6)], ids=str)
