@@ -266,6 +266,25 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
 
 
 @zoo.command()
+@click.argument("spec")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE.py", help="The file.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@_set
+def eject(spec: str, out: Path, overwrite: bool, overrides: tuple[str, ...]) -> None:
+    """Write a spec as one file of plain PyTorch that trains to the same bits without zoo."""
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} is there already", "give another file, or --overwrite")
+    from zoo.check import check_file
+
+    checked = check_file(spec, overrides)  # before torch is imported: a wrong spec is told at once
+
+    from zoo.eject import eject as write_python
+
+    write_python(checked, out)
+    print(f"written: {out}", file=sys.stderr)
+
+
+@zoo.command()
 @_json
 def doctor(as_json: bool) -> None:
     """Look at this machine: Python, torch, CUDA, onnxruntime; a remedy for what is missing."""

@@ -15,7 +15,7 @@ from conftest import REPOSITORY
 # From the ground up; a module imports only from its own floor's folder or from floors below.
 FLOORS = (
     ("zoo", "zoo.errors", "zoo.nearest"),
-    ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog", "zoo.patterns"),
+    ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog", "zoo.patterns", "zoo.tensor_order"),
     ("zoo.notation",),
     ("zoo.override",),
     ("zoo.choice", "zoo.source"),
@@ -32,7 +32,9 @@ FLOORS = (
     ("zoo.difference", "zoo.outline"),
     ("zoo.picture",),
     ("zoo.device", "zoo.warm_start", "zoo.graph"),
-    ("zoo.build",),
+    ("zoo.build", "zoo.constructor"),
+    ("zoo.forward",),
+    ("zoo.eject",),
     ("zoo.training", "zoo.environment", "zoo.report"),
     ("zoo.run",),
     ("zoo.destination",),

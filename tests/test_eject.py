@@ -1,0 +1,250 @@
+"""Ejected files: plain PyTorch, without zoo, that trains to the same bits."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from conftest import Document, Outcome, linear
+from zoo.check import check_file
+from zoo.constructor import constructor
+from zoo.eject import source
+from zoo.errors import ExportError
+
+Write = Callable[..., str]
+Zoo = Callable[..., Outcome]
+
+WIDE: Document = {"type": "Linear", "out_features": 8}
+LAST: Document = {"type": "Linear", "out_features": 1}
+RESIDUAL: list[Document] = [
+    {**WIDE, "id": "stem"},
+    {"type": "BatchNorm1d"},
+    {
+        "type": "Repeat",
+        "times": 2,
+        "layers": [{"type": "Residual", "layers": [{"type": "LayerNorm"}, WIDE, {"type": "GELU"}]}],
+    },
+    {"type": "Residual", "layers": [WIDE, {"type": "Dropout", "p": 0.25}], "shortcut": [{**WIDE, "bias": False}]},
+    {"type": "Parallel", "branches": [[WIDE], [{"type": "Tanh"}], []]},
+    WIDE,
+    {"type": "Add", "from": ["stem"]},
+    LAST,
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def fake_mnist(root: Path) -> None:
+    """Write a data set in MNIST's format: 60 and 20 images of noise."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    for split, rows in (("train", 60), ("t10k", 20)):
+        images = torch.randint(0, 256, (rows, 28, 28), generator=generator, dtype=torch.uint8)
+        labels = torch.randint(0, 10, (rows,), generator=generator, dtype=torch.uint8)
+        header = struct.pack(">4i", 2051, rows, 28, 28), struct.pack(">2i", 2049, rows)
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(header[0] + images.numpy().tobytes())
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(header[1] + labels.numpy().tobytes())
+
+
+MLP: Document = {
+    "name": "digits",
+    "data": {
+        "type": "MNIST",
+        "transforms": [
+            {"type": "ToDtype", "dtype": "float32", "scale": True},
+            {"type": "Normalize", "mean": [0.5], "std": [0.25]},
+        ],
+    },
+    "model": {
+        "layers": [
+            {"type": "Flatten"},
+            {"type": "Linear", "out_features": 16, "id": "hidden"},
+            {"type": "ReLU"},
+            {"type": "Linear", "out_features": "classes"},
+        ]
+    },
+    "loss": {"type": "CrossEntropyLoss", "label_smoothing": 0.1},
+    "optimizer": {"type": "Adam", "lr": 0.01},
+    "scheduler": {"type": "StepLR", "step_size": 1, "gamma": 0.5},
+    "train": {"epochs": 2, "batch_size": 16, "seed": 5},
+}
+TRAINED: dict[str, Document] = {
+    "a line": linear(train__epochs=1, train__shuffle=False, train__batch_size=1),
+    "noise and momentum": linear(
+        data__noise=0.5, optimizer={"type": "SGD", "lr": 0.01, "momentum": 0.9, "nesterov": True}
+    ),
+    "a residual model": linear(model__layers=RESIDUAL, optimizer={"type": "AdamW"}, train__epochs=1),
+    "digits": MLP,
+    "frozen": linear(model__layers=[{**WIDE, "id": "stem"}, LAST]) | {"freeze": ["stem.*"]},
+    "rows kept out": linear(data__validation=0.25, data__seed=3, train__drop_last=True),
+}
+
+
+WITHOUT_ZOO = """
+import os, runpy, sys
+sys.modules["zoo"] = None
+import torch
+torch.set_num_threads(1)
+torch.cuda.is_available = lambda: False
+for folder in sys.argv[1:]:
+    os.chdir(folder)
+    runpy.run_path("model.py", run_name="__main__")
+"""
+
+
+def test_the_ejected_files_train_to_the_same_bits_without_zoo(here: Path, write: Write, zoo: Zoo) -> None:
+    folders = [here / str(number) for number in range(len(TRAINED))]
+    for folder, document in zip(folders, TRAINED.values(), strict=True):
+        fake_mnist(folder / "data")
+        root = (
+            {"data": document["data"] | {"root": str(folder / "data")}} if document["data"]["type"] == "MNIST" else {}
+        )
+        spec = write(document | root, f"{folder.name}/spec.json")
+        assert zoo("train", spec, "--device", "cpu", "--out", folder / "run").status == 0
+        done = zoo("eject", spec, "-o", folder / "model.py")
+        assert (done.status, done.out, done.err) == (0, "", f"written: {folder / 'model.py'}\n")
+    command = [sys.executable, "-c", WITHOUT_ZOO, *map(str, folders)]
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=here)
+    assert ran.returncode == 0, ran.stderr
+    for folder, (name, document) in zip(folders, TRAINED.items(), strict=True):
+        own = load_file(folder / "run" / "model.safetensors")
+        ejected = torch.load(folder / f"{document['name']}.pt", weights_only=True)
+        assert set(ejected) == set(own), name
+        assert all(torch.equal(ejected[key], own[key]) for key in own), name
+
+
+def namespace(text: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "ejected"}
+    exec(compile(text, "model.py", "exec"), names)
+    return names
+
+
+def test_it_takes_zoos_weights_and_gives_the_same_outputs(here: Path, write: Write, zoo: Zoo) -> None:
+    spec = write(linear(model__layers=RESIDUAL, train__epochs=2))
+    zoo("train", spec)
+    from zoo.run import find_run
+
+    own = find_run("line").load_model()
+    made: nn.Module = namespace(source(check_file(spec)))["Model"]()
+    made.load_state_dict(own.state_dict())
+    inputs = torch.randn(7, 2)
+    assert torch.equal(made.eval()(inputs), own(inputs))
+
+
+EVIL = (
+    'a "quote", """three""", a \\ and\nimport os; os.mkdir("owned")\r\u2028# coding: utf-7\x00 {braces} \N{SNAKE}\x1b'
+)
+
+
+def test_prose_cannot_act(here: Path, write: Write) -> None:
+    text = source(check_file(write(linear() | {"summary": EVIL})))
+    tree = ast.parse(text)
+    plain = ast.parse(source(check_file(write(linear()))))
+    assert ast.dump(ast.Module(tree.body[1:], [])) == ast.dump(ast.Module(plain.body[1:], []))
+    assert " ".join(EVIL.split())[:40] in " ".join((ast.get_docstring(tree) or "").split())
+    namespace(text)
+    assert not (here / "owned").exists()
+
+
+@pytest.mark.parametrize("root", ['da"ta', "da'ta", 'x"; import os #', "a\\b", "a\nb"])
+def test_a_path_cannot_act(here: Path, write: Write, root: str) -> None:
+    fake_mnist(here / root)
+    document = json.loads(json.dumps(MLP))
+    document["data"]["root"] = root
+    text = source(check_file(write(document)))
+    assert namespace(text)["ROOT"] == root
+
+
+def test_the_file_is_clean(here: Path, write: Write) -> None:
+    ruff = shutil.which("ruff", path=str(Path(sys.executable).parent)) or shutil.which("ruff")
+    if ruff is None:
+        pytest.skip("needs ruff")
+    fake_mnist(here / "data")
+    for document in (MLP, linear(model__layers=RESIDUAL)):
+        (here / "model.py").write_text(source(check_file(write(document))))
+        command = [ruff, "check", "--isolated", "--line-length", "120", "--select", "E,F,W,B", "model.py"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=here)
+        assert done.returncode == 0, done.stdout
+
+
+MODULES: tuple[nn.Module, ...] = (
+    nn.Linear(3, 1, bias=False),
+    nn.Conv2d(4, 8, (3, 5), stride=2, padding="valid", groups=2, padding_mode="zeros"),
+    nn.ConvTranspose2d(3, 4, 2, 2),
+    nn.BatchNorm1d(3, momentum=None),
+    nn.LayerNorm([4, 5], bias=False),
+    nn.LSTM(3, 4, 2, batch_first=True, bidirectional=True, dropout=0.5),
+    nn.RNN(3, 4, nonlinearity="relu", batch_first=True),
+    nn.EmbeddingBag(10, 3, mode="sum"),
+    nn.MultiheadAttention(8, 2, bias=False, batch_first=True),
+    nn.Threshold(0.1, 20.0),
+    nn.Hardtanh(float("-inf"), 2.0),
+    nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0])),
+    nn.Sequential(nn.Linear(2, 2), nn.ReLU()),
+)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: type(module).__name__)
+def test_a_constructor_makes_the_module_again(module: nn.Module) -> None:
+    made = eval(constructor(module), {"nn": nn, "torch": torch})
+    assert repr(made) == repr(module)
+    sizes = [[(name, tensor.shape) for name, tensor in part.state_dict().items()] for part in (made, module)]
+    assert sizes[0] == sizes[1]
+
+
+def test_a_module_that_no_call_makes_is_refused() -> None:
+    changed = nn.Linear(3, 1)
+    changed.register_parameter("extra", nn.Parameter(torch.zeros(1)))
+    with pytest.raises(ExportError, match="0: Linear cannot be written as a call of torch"):
+        constructor(changed, name="0")
+
+
+REFUSED: dict[str, tuple[Document, str]] = {
+    "data without a writer": (
+        MLP | {"data": {"type": "FakeImages", "transforms": MLP["data"]["transforms"]}},
+        "error: the data FakeImages cannot be ejected yet\n   remedy: these can: ",
+    ),
+    "groups": (
+        linear(optimizer={"type": "SGD", "groups": [{"match": "0.bias", "lr": 0.1}]}),
+        "error: optimizer.groups cannot be ejected yet",
+    ),
+    "initializers": (
+        linear() | {"init": [{"type": "zeros_", "match": "0.bias"}]},
+        "error: init cannot be ejected yet",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_written_is_refused_and_nothing_is_written(
+    name: str, here: Path, write: Write, zoo: Zoo
+) -> None:
+    document, expected = REFUSED[name]
+    done = zoo("eject", write(document), "-o", "model.py")
+    assert done.status == 2
+    assert done.err.startswith(expected)
+    assert not (here / "model.py").exists()
+
+
+def test_a_file_that_is_there_is_kept(here: Path, write: Write, zoo: Zoo) -> None:
+    (here / "model.py").write_text("mine")
+    done = zoo("eject", write(linear()), "-o", "model.py")
+    assert done.status == 2
+    assert (here / "model.py").read_text() == "mine"
+    assert zoo("eject", "spec.json", "-o", "model.py", "--overwrite").status == 0

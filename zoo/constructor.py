@@ -1,0 +1,176 @@
+"""Constructor: the Python text that builds a torch module again.
+
+The text comes from the module's own attributes, or from the options of the layer that made it, whichever gives a module
+that is equal in type, options and tensors. It holds numbers, names of torch's own and strings of torch's own alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from math import isinf, isnan, prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ExportError, reason
+
+Options = Mapping[str, object]
+LARGEST_TENSOR = 4096  # numbers; a longer list is no text that a person reads
+
+
+def constructor(module: nn.Module, options: Options = {}, name: str = "") -> str:  # noqa: B006 - never changed
+    """Return the call that makes a fresh module of this kind.
+
+    Args:
+        module: of torch.nn or of torchvision's transforms.
+        options: of the layer that made it, by torch's names.
+        name: how the module is called in the message.
+
+    Raises:
+        ExportError: no call is found that makes an equal module.
+    """
+    if type(module) is nn.Sequential:
+        parts = (constructor(part, name=f"{name}.{key}") for key, part in module.named_children())
+        return f"nn.Sequential({', '.join(parts)})"
+    for text in _candidates(module, options):
+        if _equal(text, module):
+            return text
+    kind = type(module).__name__
+    raise ExportError(f"{name}: {kind} cannot be written as a call of torch", f"eject a spec without this {kind}")
+
+
+def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
+    """Yield calls that may fit, the shortest first."""
+    own = type(module)
+    owner = _owner(own)
+    if owner is None:
+        return
+    for collapse in (True, False):
+        for read in (_attributes(module), {**_attributes(module), **options}, options):
+            text = _call(owner, own, read, collapse)
+            if text is not None:
+                yield text
+
+
+def _owner(own: type[nn.Module]) -> str | None:
+    """Return what the generated file calls the place of a class."""
+    from torchvision.transforms import v2
+
+    for place, text in ((nn, "nn"), (v2, "v2")):
+        if getattr(place, own.__name__, None) is own:
+            return text
+    return None
+
+
+def _signature(own: type[nn.Module]) -> dict[str, inspect.Parameter]:
+    """Return torch's options in order; the recurrent layers say theirs in their base class."""
+    named: dict[str, inspect.Parameter] = {}
+    for base in (own, *own.__mro__[1:]):
+        found = inspect.signature(vars(base).get("__init__", base)).parameters.values()
+        named |= {p.name: p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"}
+        if not any(p.kind is p.VAR_POSITIONAL for p in found):
+            break
+    skipped = {"device", "dtype"} if _owner(own) == "nn" else set()
+    if issubclass(own, nn.RNNBase):
+        skipped.add("mode")  # the class itself
+    if issubclass(own, nn.RNN):
+        named["nonlinearity"] = inspect.Parameter("nonlinearity", inspect.Parameter.KEYWORD_ONLY, default="tanh")
+    return {name: p for name, p in named.items() if name not in skipped and not name.startswith("_")}
+
+
+def _attributes(module: nn.Module) -> dict[str, object]:
+    """Return what the module remembers of its options; a tensor that may be left out stands for true."""
+    found = {name: value for name, value in inspect.getmembers_static(module) if not name.startswith("_")}
+    read = {name: getattr(module, name) for name in found if not callable(found[name])} | dict(module.named_buffers())
+    read |= {name: value is not None for name, value in module._parameters.items()}
+    if isinstance(module, nn.MultiheadAttention):
+        read |= {"bias": module.in_proj_bias is not None, "add_bias_kv": module.bias_k is not None}
+    return read
+
+
+def _call(owner: str, own: type[nn.Module], read: Options, collapse: bool) -> str | None:
+    """Return a call with the options that are not torch's defaults; None where a needed one is not known."""
+    written: list[str] = []
+    lead = True
+    options = dict(read)
+    if "batch_first" in _signature(own):
+        options.setdefault("batch_first", True)
+    for name, parameter in _signature(own).items():
+        needed = parameter.default is parameter.empty
+        if name not in options:
+            if needed:
+                return None
+            lead = False
+            continue
+        value = _collapsed(options[name]) if collapse else options[name]
+        if not needed and type(value) is type(parameter.default) and _plain(value) and value == parameter.default:
+            lead = False
+            continue
+        text = literal(value)
+        if text is None:
+            if needed:
+                return None
+            lead = False
+            continue
+        lead = lead and needed
+        written.append(text if lead else f"{name}={text}")
+    return f"{owner}.{own.__name__}({', '.join(written)})"
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, bool | int | float | str | None)
+
+
+def _collapsed(value: object) -> object:
+    """Return one number for a row of equal ones."""
+    if isinstance(value, tuple | list) and value and all(part == value[0] for part in value):
+        return value[0]
+    return value
+
+
+def literal(value: object) -> str | None:
+    """Return a value as Python text; None for what is no number, string, dtype, tensor, or row of them."""
+    if isinstance(value, float) and (isinf(value) or isnan(value)):
+        return f'float("{value}")'
+    if isinstance(value, str):
+        return '"' + value + '"' if value.isidentifier() else repr(value)
+    if value is None or isinstance(value, bool | int | float | torch.dtype):
+        return repr(value)
+    if isinstance(value, Tensor):
+        return f"torch.tensor({value.tolist()!r})" if prod(value.shape) <= LARGEST_TENSOR else None
+    if isinstance(value, tuple | list):
+        parts = [literal(part) for part in value]
+        if None in parts:
+            return None
+        inside = ", ".join(part for part in parts if part is not None)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(parts) == 1 else ''})"
+    return None
+
+
+def _equal(text: str, module: nn.Module) -> bool:
+    """Return whether the call makes a module of the same type, with the same options and tensors of the same sizes."""
+    from torchvision.transforms import v2
+
+    # The text has been put together from literals and torch's own names above.
+    names: dict[str, Any] = {"nn": nn, "torch": torch, "v2": v2}
+    try:
+        with torch.device("meta"):
+            made = eval(text, names)
+    except (TypeError, ValueError, RuntimeError, AssertionError, NotImplementedError) as error:
+        reason(error)
+        return False
+    return type(made) is type(module) and repr(made) == repr(module) and _form(made) == _form(module)
+
+
+def _form(module: nn.Module) -> dict[str, object]:
+    """Return the sizes of a module's tensors and its plain attributes, with those of its parts."""
+    tensors: dict[str, object] = {
+        name: (tuple(tensor.shape), tensor.dtype) for name, tensor in module.state_dict(keep_vars=True).items()
+    }
+    for prefix, part in module.named_modules():
+        tensors |= {
+            f"{prefix}.{name}": value for name, value in vars(part).items() if _plain(value) and name != "training"
+        }
+    return tensors

@@ -1,0 +1,223 @@
+"""Forward: the Python text of a module's class, from its constructors and from its graph of calls."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from zoo.checked import CheckedSpec
+from zoo.constructor import constructor, literal
+from zoo.errors import ExportError
+from zoo.layers.layer import Layer
+from zoo.origins import implied
+from zoo.patterns import selected
+from zoo.placing import PlacedLayer
+
+PUT = '''
+def put(root: nn.Module, name: str, part: nn.Module | nn.Parameter) -> None:
+    """Put a module or a parameter at its name in the state dict, with the containers on the way."""
+    *containers, last = name.split(".")
+    for container in containers:
+        if not hasattr(root, container):
+            root.add_module(container, nn.Module())
+        root = root.get_submodule(container)
+    if isinstance(part, nn.Module):
+        root.add_module(last, part)
+    else:
+        root.register_parameter(last, part)
+'''
+
+
+def model_source(checked: CheckedSpec, model: nn.Module) -> str:
+    """Return a function or two and `class Model`, whose state dict has the names of `model`.
+
+    Raises:
+        ExportError: a part of the model cannot be written.
+    """
+    if isinstance(model, fx.GraphModule):
+        return _graph_source(checked, model)
+    if type(model) is nn.Sequential:
+        return _chain_source(checked, model)
+    raise ExportError("an architecture of torchvision is one line of Python already", "write torchvision's own call")
+
+
+def options_of(placed: PlacedLayer) -> dict[str, object]:
+    """Return torch's options of a layer, with those that follow from its input."""
+    own = {
+        name: getattr(placed.layer, name) for name in type(placed.layer).model_fields if name not in Layer.model_fields
+    }
+    return {name: value for name, value in (own | implied(placed)).items() if name != "type" and value is not None}
+
+
+def _chain_source(checked: CheckedSpec, model: nn.Sequential) -> str:
+    calls = [
+        (placed.name, constructor(model.get_submodule(placed.name), options_of(placed), placed.name))
+        for placed in checked.layers
+    ]
+    numbered = [name for name, _ in calls] == [str(index) for index in range(len(calls))]
+    head = "        super().__init__("
+    if numbered:
+        body = [head, *(f"            {call}," for _, call in calls), "        )"]
+    else:
+        parts = [f'                ("{name}", {call}),' for name, call in calls]
+        body = [head, "            OrderedDict([", *parts, "            ])", "        )"]
+    return _class(checked, "nn.Sequential", [*body, *_after(checked)])
+
+
+def _graph_source(checked: CheckedSpec, model: fx.GraphModule) -> str:
+    named = {placed.name: placed for placed in checked.layers}
+    lines: list[str] = ["        super().__init__()"]
+    targets = dict.fromkeys(str(node.target) for node in model.graph.nodes if node.op in ("call_module", "get_attr"))
+    nested = False
+    for target in targets:
+        placed = _owner(named, target)
+        part: Any = model
+        for key in target.split("."):
+            part = getattr(part, key)
+        if isinstance(part, nn.Module):
+            call = constructor(part, options_of(placed), target)
+        else:
+            call = _tensor(part, placed, target)
+        plain = target.isidentifier()
+        nested = nested or not plain
+        lines.append(f"        self.{target} = {call}" if plain else f'        put(self, "{target}", {call})')
+    source = _class(checked, "nn.Module", [*lines, *_after(checked), "", *_forward(model)])
+    return (PUT.strip() + "\n\n\n" if nested else "") + source
+
+
+def _owner(named: dict[str, PlacedLayer], target: str) -> PlacedLayer:
+    """Return the layer that a tensor or a module belongs to: the one whose name is the longest above it."""
+    keys = target.split(".")
+    names = (".".join(keys[:length]) for length in range(len(keys), 0, -1))
+    return next(named[name] for name in names if name in named)
+
+
+def _tensor(value: Tensor, placed: PlacedLayer, target: str) -> str:
+    """Return the text that makes a fresh parameter; how it is drawn is the layer's `std`."""
+    if not isinstance(value, nn.Parameter):
+        kind = type(placed.layer).__name__
+        raise ExportError(f"{target}: the table of {kind} cannot be written", f"eject a spec without this {kind}")
+    size = tuple(value.shape)
+    numbers = value.detach()
+    std = getattr(placed.layer, "std", None)
+    if bool((numbers == numbers.flatten()[0]).all()):
+        fill = float(numbers.flatten()[0])
+        text = f"torch.zeros({size})" if fill == 0 else f"torch.full({size}, {literal(fill)})"
+    elif std is not None:
+        text = f"torch.empty({size}).normal_(std={literal(std)})"
+    else:
+        raise ExportError(f"{target}: nobody knows how this parameter is drawn", "eject a spec without it")
+    return f"nn.Parameter({text})"
+
+
+def _after(checked: CheckedSpec) -> list[str]:
+    """Return the lines that tie and freeze tensors."""
+    lines = []
+    for placed in checked.layers:
+        if placed.tied is not None:
+            owner = checked.layers[placed.tied].name
+            lines.append(f'        self.get_submodule("{placed.name}").weight = self.get_parameter("{owner}.weight")')
+    frozen = selected(checked.spec.freeze, checked.parameters)
+    if frozen:
+        lines += ["        for name in (", *(f'            "{name}",' for name in frozen), "        ):"]
+        lines += ["            self.get_parameter(name).requires_grad_(False)"]
+    return lines
+
+
+def _class(checked: CheckedSpec, base: str, body: Iterable[str]) -> str:
+    said = f'    """{checked.input} -> {checked.output}."""'
+    return "\n".join([f"class Model({base}):", said, "", "    def __init__(self) -> None:", *body]) + "\n"
+
+
+def _forward(model: fx.GraphModule) -> list[str]:
+    """Return the lines of `forward`, as torch.fx has them, in a person's spelling.
+
+    Raises:
+        ExportError: the graph calls something that is not torch's.
+    """
+    written = model.graph.python_code("self")
+    known = {name for name, value in written.globals.items() if value is torch}
+    (function,) = (
+        node
+        for node in ast.walk(ast.parse(written.src))
+        if isinstance(node, ast.FunctionDef) and node.name == "forward"
+    )
+    function.body = [statement for statement in function.body if not _forgets(statement)]
+    function = _unrenamed(function)
+    local = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    strange = used - local - known - {"self", "getattr", "input", "float", "slice"}
+    if strange:
+        raise ExportError(f"the graph calls {', '.join(sorted(strange))}, which is not torch's", "eject a simpler spec")
+    function.args = ast.parse("def forward(self, input: Tensor) -> Tensor: ...").body[0].args  # type: ignore[attr-defined]
+    function.returns = ast.Name("Tensor")
+    return ["    " + line for line in ast.unparse(_Speller().visit(function)).splitlines()]
+
+
+def _unrenamed(function: ast.FunctionDef) -> ast.FunctionDef:
+    """Return the function without its first line where that gives the input another name."""
+    first = function.body[0]
+    if isinstance(first, ast.Assign) and isinstance(first.value, ast.Name) and first.value.id == "input":
+        (target,) = first.targets
+        other = target.id if isinstance(target, ast.Name) else ""
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and node.id == other:
+                node.id = "input"
+        function.body = [statement for statement in function.body if statement is not first]
+    return function
+
+
+def _forgets(statement: ast.stmt) -> bool:
+    """Return whether a statement only lets go of a tensor: `x = None`."""
+    return (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Constant)
+        and statement.value.value is None
+    )
+
+
+class _Speller(ast.NodeTransformer):
+    """Spells `getattr(getattr(self, "0"), "1").conv` as `self.get_submodule("0.1.conv")`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        keys = _keys(node.func)
+        if keys is None:
+            return self._generic(node)
+        node.func = self._member(node.func, keys, "get_submodule")
+        node.args = [self.visit(argument) for argument in node.args]
+        node.keywords = [self.visit(keyword) for keyword in node.keywords]
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        keys = _keys(node)
+        return self._generic(node) if keys is None else self._member(node, keys, "get_parameter")
+
+    def _generic(self, node: ast.AST) -> ast.AST:
+        keys = _keys(node) if isinstance(node, ast.expr) else None
+        return self._member(node, keys, "get_parameter") if keys else self.generic_visit(node)  # type: ignore[arg-type]
+
+    def _member(self, node: ast.expr, keys: Sequence[str], getter: str) -> ast.expr:
+        if len(keys) == 1 and keys[0].isidentifier():
+            return ast.Attribute(ast.Name("self"), keys[0])
+        return ast.Call(ast.Attribute(ast.Name("self"), getter), [ast.Constant(".".join(keys))], [])
+
+
+def _keys(node: ast.expr) -> list[str] | None:
+    """Return the path from `self` to a member; None for anything else."""
+    if isinstance(node, ast.Attribute):
+        owner, key = node.value, node.attr
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+        owner = node.args[0]
+        if not (isinstance(node.args[1], ast.Constant) and isinstance(node.args[1].value, str)):
+            return None
+        key = node.args[1].value
+    else:
+        return None
+    if isinstance(owner, ast.Name):
+        return [key] if owner.id == "self" else None
+    above = _keys(owner)
+    return None if above is None else [*above, key]
