@@ -45,8 +45,8 @@ class FakeImages(ImageSource, Seeded):
         """Return `size` images of uint8 and class numbers of int64."""
         import torch
 
-        # Of two generators, so that the test split does not make the training split first.
-        generator = torch.Generator().manual_seed(self.seed if split != "test" else self.seed ^ 2**62)
+        # Two generators, so that the test split does not make the training split first; torch reads 32 bits of a seed.
+        generator = torch.Generator().manual_seed(self.seed if split != "test" else self.seed ^ 2**31)
         images = torch.randint(0, 256, (self.size, *self.image_size), generator=generator, dtype=torch.uint8)
         classes = torch.randint(0, self.num_classes, (self.size,), generator=generator)
         return self.choose(Rows(images, classes), split)

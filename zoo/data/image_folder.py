@@ -101,7 +101,7 @@ class ImageFolder(ImageSource, Seeded):
         files = list(self._files(split))
         images = self._decode([path for path, _ in files])
         rows = Rows(images, torch.tensor([number for _, number in files], dtype=torch.int64))
-        return rows if self.folder(split) != self.folder("train") else self.choose(rows, split)
+        return self.choose(rows, split) if self._draws() else rows
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return image files, resized by the early transforms."""

@@ -68,17 +68,21 @@ def is_parquet(path: str) -> bool:
 
 
 def is_number(cell: str) -> bool:
-    """Return whether a cell is a number of this world: finite, in digits, without spaces inside."""
-    return number(cell) is not None or cell.strip().lower() in ("nan", "inf", "-inf", "+inf", "infinity", "-infinity")
+    """Return whether a cell says a number, be it infinite or none ("nan")."""
+    return _float(cell) is not None
 
 
 def number(cell: str) -> float | None:
-    """Return the finite number of float32's range that a cell says; None where it says another thing."""
+    """Return the number that a cell says, where it is finite in float32."""
+    value = _float(cell)
+    return value if value is not None and abs(value) <= LARGEST else None
+
+
+def _float(cell: str) -> float | None:
     try:
-        value = float(cell)
+        return float(cell) if "_" not in cell else None
     except ValueError:
         return None
-    return value if abs(value) <= LARGEST and "_" not in cell else None
 
 
 def read_columns(path: str, delimiter: str, columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:

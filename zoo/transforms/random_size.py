@@ -134,7 +134,7 @@ class ScaleJitter(AnySize):
 
     type: Literal["ScaleJitter"]
     target_size: tuple[Length, Length]
-    """[height, width] of the target."""
+    """[width, height] of the target, in this order."""
     scale_range: tuple[Positive, Positive] = (0.1, 2.0)
     """Smallest and largest multiple."""
     interpolation: Resampling = "bilinear"
@@ -156,7 +156,7 @@ class ScaleJitter(AnySize):
         """
         require_sides(self, shape, 1, 1, " of a known size")
         _, height, width = image_axes(self, shape)
-        fit = min(self.target_size[0] / int(height), self.target_size[1] / int(width))
+        fit = min(self.target_size[1] / int(height), self.target_size[0] / int(width))
         require_factor(self, shape, fit * self.scale_range[0])
         return super().output_shape(shape)
 

@@ -1,0 +1,156 @@
+"""ImageFolder: folders of classes, with and without their root, and photographs of any size."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from sources import assert_loads_what_it_says, contradiction, declared, refusal
+from torchvision import datasets
+
+from zoo.data.data import OptionError
+from zoo.data.image_folder import EXTENSIONS
+from zoo.shapes import Shape
+
+FIXED = [{"type": "Resize", "size": [4, 5]}, {"type": "ToDtype", "dtype": "float32"}]
+
+
+def save(path: Path, size: tuple[int, int] = (6, 5), level: int = 128) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, 0, 255 - level)).save(path)
+
+
+@pytest.fixture
+def root(here: Path) -> Path:
+    """Six training and three test images of two classes, of different sizes."""
+    for split, count in (("train", 3), ("test", 1)):
+        for name, level in (("cats", 10), ("dogs", 200)):
+            for index in range(count):
+                save(here / "pets" / split / name / f"{index}.png", (6 + index, 5), level + index)
+    save(here / "pets" / "test" / "dogs" / "deeper" / "more.jpg")
+    return Path("pets")
+
+
+def test_the_extensions_are_torchvisions() -> None:
+    assert EXTENSIONS == datasets.folder.IMG_EXTENSIONS
+
+
+def test_the_example_is_images_of_unknown_size_and_the_folders_as_classes(root: Path) -> None:
+    example = declared("ImageFolder", root="pets").example()
+    assert (example.input, example.classes, example.training_rows) == (
+        Shape("N", 3, "H", "W", dtype="uint8"),
+        ("cats", "dogs"),
+        6,
+    )
+
+
+def test_the_rows_are_what_the_example_says(root: Path) -> None:
+    assert_loads_what_it_says(declared("ImageFolder", root="pets", transforms=FIXED, validation=0.5))
+
+
+def test_files_and_class_numbers_are_torchvisions(root: Path) -> None:
+    theirs = datasets.ImageFolder("pets/test")
+    source = declared("ImageFolder", root="pets", transforms=FIXED)
+    assert list(source._files("test")) == theirs.samples
+    assert source.load("test").targets.tolist() == theirs.targets
+
+
+def test_pixels_are_those_of_the_file(root: Path) -> None:
+    save(Path("one/train/a/1.png"), level=7)
+    save(Path("one/test/a/1.png"), level=9)
+    rows = declared("ImageFolder", root="one").load("test")
+    assert rows.inputs[0, :, 0, 0].tolist() == [9, 0, 246]
+
+
+def test_val_is_the_test_where_there_is_no_test_folder(root: Path) -> None:
+    Path("pets/test").rename("pets/val")
+    assert len(declared("ImageFolder", root="pets", transforms=FIXED).load("test")) == 3
+
+
+def test_val_may_be_the_validation_split(root: Path) -> None:
+    save(Path("pets/val/cats/1.png"))
+    save(Path("pets/val/dogs/1.png"))
+    source = declared("ImageFolder", root="pets", transforms=FIXED, validation="val")
+    assert [len(source.load(split)) for split in source.splits] == [6, 2, 3]
+    assert source.example().training_rows == 6
+
+
+def test_val_as_validation_is_not_the_test_too(root: Path) -> None:
+    Path("pets/test").rename("pets/val")
+    source = declared("ImageFolder", root="pets", transforms=FIXED, validation="val")
+    assert refusal(source.load, "test")[0] == "data.root 'pets': there is no folder pets/test"
+
+
+def test_without_its_root_the_written_classes_are_the_classes() -> None:
+    example = declared("ImageFolder", root="nowhere", classes=["b", "a"]).example()
+    assert (example.classes, example.training_rows) == (("b", "a"), None)
+
+
+def test_without_its_root_and_classes_there_is_one_problem() -> None:
+    with pytest.raises(OptionError) as refused:
+        declared("ImageFolder", root="nowhere").example()
+    assert (refused.value.message, refused.value.remedy, refused.value.option) == (
+        "data.root 'nowhere': there is no folder nowhere/train, so the classes are not known",
+        "set data.root to the folder that holds train, or write classes",
+        "root",
+    )
+
+
+def test_the_written_order_numbers_the_classes(root: Path) -> None:
+    source = declared("ImageFolder", root="pets", transforms=FIXED, classes=["dogs", "cats"])
+    assert source.load("train").targets.tolist() == [0, 0, 0, 1, 1, 1]
+    assert int(source.load("train").inputs[0, 0, 0, 0]) >= 200
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["cats"], "the class 'dogs' is in pets/train, but not in classes"),
+        (["cats", "dogs", "eels"], "the class 'eels' is in classes, but not in pets/train"),
+    ],
+)
+def test_other_classes_than_the_folders_are_refused(root: Path, classes: list[str], message: str) -> None:
+    source = declared("ImageFolder", root="pets", classes=classes)
+    assert refusal(source.example) == (message, "write the names of the folders")
+
+
+def test_a_class_that_stands_twice_is_refused() -> None:
+    assert contradiction("ImageFolder", root="x", classes=["a", "a"]) == "a class stands twice in classes; remove one"
+
+
+def test_a_class_of_the_test_that_train_lacks_is_refused(root: Path) -> None:
+    save(Path("pets/test/eels/1.png"))
+    source = declared("ImageFolder", root="pets", transforms=FIXED)
+    assert refusal(source.load, "test") == ("pets/test holds 'eels', which is no class of train", "remove the folder")
+
+
+def test_an_empty_class_is_refused(root: Path) -> None:
+    Path("pets/train/eels").mkdir()
+    assert refusal(declared("ImageFolder", root="pets").load, "train")[0] == "pets/train/eels holds no images"
+
+
+def test_a_spoiled_image_is_refused_by_its_name(root: Path) -> None:
+    Path("pets/train/cats/1.png").write_bytes(b"no image")
+    source = declared("ImageFolder", root="pets", transforms=FIXED)
+    assert "cannot read pets/train/cats/1.png as an image" in refusal(source.load, "train")[0]
+
+
+def test_images_that_stay_of_different_sizes_are_refused(root: Path) -> None:
+    assert refusal(declared("ImageFolder", root="pets").load, "train") == (
+        "pets/train/cats/0.png has 6×5 pixels, but pets/train/cats/1.png has 7×5",
+        'add {"type": "Resize", "size": [height, width]} to data.transforms',
+    )
+
+
+def test_images_to_predict_are_resized_likewise(root: Path) -> None:
+    source = declared("ImageFolder", root="pets", transforms=FIXED)
+    read = source.read(["pets/train/cats/0.png", "pets/train/cats/1.png"])
+    assert torch.equal(read.rows, source.load("train").inputs[:2])
+
+
+def test_real_photographs_are_read(real_data: Path) -> None:
+    fixed = [{"type": "Resize", "size": 16}, {"type": "CenterCrop", "size": 12}]
+    source = declared("ImageFolder", root=str(real_data / "hymenoptera"), transforms=fixed)
+    assert (source.example().classes, source.example().training_rows) == (("ants", "bees"), 243)
+    rows = source.load("test")
+    assert (tuple(rows.inputs.shape), rows.targets.bincount().tolist()) == ((153, 3, 12, 12), [70, 83])
