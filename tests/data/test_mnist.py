@@ -11,8 +11,9 @@ from PIL import Image
 from pydantic import ValidationError
 from torchvision import datasets
 
+from zoo.data import DATA
 from zoo.data.data import Split
-from zoo.data.mnist import MNIST, FashionMNIST, IdxImages
+from zoo.data.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxImages
 from zoo.errors import DataError
 from zoo.shapes import Shape
 from zoo.transforms.conversion import ToDtype
@@ -304,3 +305,67 @@ def test_the_test_split_is_verified_too(here: Path) -> None:
 def test_a_value_out_of_bounds_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         MNIST.model_validate_json(json.dumps({"type": "MNIST", **options}))
+
+
+FAMILY = ["MNIST", "FashionMNIST", "KMNIST"]
+SELECTIONS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_without_files_the_training_rows_are_those_that_are_published(name: str, here: Path) -> None:
+    source = DATA.validate({"type": name, "root": "nowhere", "validation": 0.1})
+    assert isinstance(source, IdxImages)
+    assert source.example().training_rows == 54_000
+
+
+def test_the_training_rows_are_those_of_the_header_where_it_is_there(here: Path) -> None:
+    assert declared().example().training_rows == 3
+
+
+def test_a_spoiled_header_leaves_the_published_rows(here: Path) -> None:
+    Path("data/MNIST/raw", TRAINING_LABELS_FILE).write_bytes(b"\0\0")
+    assert declared().example().training_rows == 60_000
+
+
+def test_the_validation_rows_come_from_the_training_files(here: Path) -> None:
+    source = declared(validation=0.4)
+    assert [len(source.load(split)) for split in source.splits] == [2, 1, 2]
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_the_classes_of_emnist_are_torchvisions(selection: str) -> None:
+    source = declared(EMNIST, split=selection)
+    assert list(source.class_names()) == datasets.EMNIST.classes_split_dict[selection]
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_the_files_of_emnist_are_where_torchvision_reads(selection: str, here: Path) -> None:
+    source = declared(EMNIST, split=selection)
+    source.folder.mkdir(parents=True)
+    write_files(source)
+    for split in SPLITS:
+        theirs = datasets.EMNIST("data", split=selection, train=split == "train")
+        assert torch.equal(source.load(split).inputs.squeeze(1), theirs.data)
+        assert source.load(split).targets.tolist() == theirs.targets.tolist()
+
+
+def write_files(source: IdxImages) -> None:
+    for images, labels in source.files().values():
+        (source.folder / images).write_bytes(idx(IMAGES, (2, 28, 28), pixels(2, 5).numpy().tobytes()))
+        (source.folder / labels).write_bytes(idx(LABELS, (2,), bytes([1, 2])))
+
+
+def test_kmnist_is_read_from_its_own_folder(here: Path) -> None:
+    source = declared(KMNIST)
+    source.folder.mkdir(parents=True)
+    write_files(source)
+    assert torch.equal(source.load("test").inputs.squeeze(1), datasets.KMNIST("data", train=False).data)
+    assert list(source.class_names()) == datasets.KMNIST.classes
+
+
+@pytest.mark.parametrize("name", ["MNIST", "FashionMNIST"])
+def test_the_real_files_have_as_many_rows_as_are_published(name: str, real_data: Path) -> None:
+    source = DATA.validate({"type": name, "root": str(real_data)})
+    assert isinstance(source, IdxImages)
+    assert source.example().training_rows == source.published_rows() == 60_000
+    assert torch.equal(source.load("test").targets, getattr(datasets, name)(str(real_data), train=False).targets)
