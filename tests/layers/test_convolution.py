@@ -65,6 +65,14 @@ def test_a_transposed_convolution_agrees_with_torch(axes: int) -> None:
 
 
 @pytest.mark.parametrize("transposed", [False, True])
+def test_channels_in_groups_agree_with_torch(transposed: bool) -> None:
+    name = "ConvTranspose1d" if transposed else "Conv1d"
+    choices = {"out_channels": st.sampled_from([4, 6]), "groups": st.integers(1, 4), "kernel_size": st.integers(1, 2)}
+    drawn = documents(name, choices, needed=" ".join(choices))
+    hold(drawn, st.sampled_from([Shape("N", 4, 5), Shape("N", 6, 5), Shape("N", 12, 5)]))
+
+
+@pytest.mark.parametrize("transposed", [False, True])
 def test_a_written_number_of_channels_is_compared(transposed: bool) -> None:
     drawn = layers(1, transposed, left_out="groups stride dilation output_padding")
     hold(drawn, shapes(1, channels=3), share=0.1)
