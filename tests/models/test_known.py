@@ -161,6 +161,11 @@ def test_a_vit_for_larger_images_has_more_positions() -> None:
     [
         (Shape("N", 784), "resnet18 needs images (N, 3, height, width)", "use data of images"),
         (
+            Shape("N", 3, "H", "W"),
+            "resnet18 needs images of one size",
+            'write {"type": "Resize", "size": [224, 224]} in data.transforms',
+        ),
+        (
             Shape("N", 1, 28, 28),
             "resnet18 needs images (N, 3, height, width)",
             'write {"type": "Grayscale", "num_output_channels": 3} in data.transforms',

@@ -90,8 +90,12 @@ class Architecture(Layer):
             ShapeError: the input is not of colour images, or their size is not one that the model takes.
         """
         entry = self._entry
-        if shape.rank != 4 or not all(isinstance(size, int) for size in shape.dims[1:]):
+        if shape.rank != 4:
             raise ShapeError(f"{self.name} needs images (N, 3, height, width)", "use data of images")
+        if not all(isinstance(size, int) for size in shape.dims[1:]):
+            size = entry.side(self.weights) or entry.cost[0]
+            remedy = f'write {{"type": "Resize", "size": [{size}, {size}]}} in data.transforms'
+            raise ShapeError(f"{self.name} needs images of one size", remedy)
         if shape.dims[1] != 3:
             remedy = 'write {"type": "Grayscale", "num_output_channels": 3} in data.transforms'
             raise ShapeError(f"{self.name} needs images (N, 3, height, width)", remedy)
