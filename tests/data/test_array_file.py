@@ -13,6 +13,7 @@ from sources import assert_loads_what_it_says, contradiction, declared, refusal
 
 from zoo.data.arrays import read_headers
 from zoo.data.data import OptionError
+from zoo.errors import DataError
 from zoo.shapes import Shape
 
 SUFFIXES = (".npz", ".safetensors")
@@ -179,3 +180,30 @@ def test_typed_rows_are_read_in_the_dtype_of_the_inputs(here: Path) -> None:
     source = declared("ArrayFile", file="a.npz")
     assert source.read(["1,2,3"]).rows.tolist() == [[1, 2, 3]]
     assert refusal(source.read, ["1,2,3.5"])[0] == "the model takes whole numbers of int64"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_of_any_bytes_is_read_or_refused(here: Path, suffix: str) -> None:
+    whole = Path(save(f"a{suffix}", inputs=rows(4), targets=np.arange(4))).read_bytes()
+
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(st.integers(0, len(whole)), st.binary(max_size=30), st.integers(0, 40))
+    def hold(place: int, inserted: bytes, cut: int) -> None:
+        Path(f"a{suffix}").write_bytes(whole[:place] + inserted + whole[place + cut :])
+        try:
+            declared("ArrayFile", file=f"a{suffix}", classes=4).load("train")
+        except DataError:
+            return
+
+    hold()
+
+
+def test_a_header_that_is_nested_too_deep_is_refused(here: Path) -> None:
+    header = b"[" * 100_000
+    Path("a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert refusal(declared("ArrayFile", file="a.safetensors").example)[0].startswith("cannot read a.safetensors")
+
+
+def test_resolved_it_says_its_classes(here: Path) -> None:
+    save("a.npz", inputs=rows(), targets=np.arange(20) % 3)
+    assert declared("ArrayFile", file="a.npz").resolved().classes == ("0", "1", "2")

@@ -154,3 +154,9 @@ def test_real_photographs_are_read(real_data: Path) -> None:
     assert (source.example().classes, source.example().training_rows) == (("ants", "bees"), 243)
     rows = source.load("test")
     assert (tuple(rows.inputs.shape), rows.targets.bincount().tolist()) == ((153, 3, 12, 12), [70, 83])
+
+
+def test_resolved_it_needs_no_folder_to_say_its_classes(root: Path) -> None:
+    source = declared("ImageFolder", root="pets").resolved()
+    Path("pets").rename("away")
+    assert source.example().classes == ("cats", "dogs")

@@ -1,5 +1,8 @@
 """Splits: what is kept out of training, and that nothing stands in two splits."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +11,7 @@ from sources import contradiction, declared, refusal
 
 from zoo.data.data import Rows
 from zoo.data.splitting import drawn, kept_out
+from zoo.errors import DataError
 
 LINE = {"weights": [1.0], "samples": 40, "low": 0, "high": 1000}
 
@@ -78,3 +82,29 @@ def test_a_seed_that_draws_nothing_is_refused() -> None:
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])
 def test_a_fraction_that_leaves_nothing_is_refused(fraction: float) -> None:
     assert "than" in contradiction("MNIST", validation=fraction)
+
+
+IMPOSSIBLE = ["a\0b", "x" * 4000, ".", "/", "..", "a/b\\c", "~", "é\u202e"]
+
+
+@pytest.mark.parametrize("path", IMPOSSIBLE)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ImageFolder", {"root": ""}),
+        ("MNIST", {"root": ""}),
+        ("CIFAR10", {"root": ""}),
+        ("SVHN", {"root": ""}),
+        ("TextFile", {"file": "", "tokens": "character", "context": 2}),
+        ("TableFile", {"file": "", "target": "t"}),
+        ("ArrayFile", {"file": ""}),
+    ],
+)
+def test_a_path_that_names_nothing_is_refused_and_raises_nothing_else(
+    here: Path, name: str, options: dict[str, object], path: str
+) -> None:
+    where = {"root": path} if "root" in options else {"file": f"{path}.npz" if name == "ArrayFile" else path}
+    source = declared(name, **{**options, **where})
+    with suppress(DataError):
+        source.example()
+    refusal(source.load, "train")

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sources import assert_loads_what_it_says, contradiction, declared, refusal
 
 from zoo.data.data import OptionError
 from zoo.data.table import is_number
+from zoo.errors import DataError
 from zoo.shapes import Shape
 
 HEADER = "length,colour,width,kind"
@@ -248,3 +251,26 @@ def test_parquet_says_what_the_same_csv_says(table: str) -> None:
     assert one.example() == other.example()
     assert torch.equal(one.load("train").inputs, other.load("train").inputs)
     assert torch.equal(one.load("test").targets, other.load("test").targets)
+
+
+def test_a_table_of_any_bytes_is_read_or_refused(table: str) -> None:
+    whole = Path(table).read_bytes()
+
+    @settings(max_examples=40, deadline=None, derandomize=True)
+    @given(st.integers(0, len(whole)), st.binary(max_size=30), st.integers(0, 40))
+    def hold(place: int, inserted: bytes, cut: int) -> None:
+        Path("bad.csv").write_bytes(whole[:place] + inserted + whole[place + cut :])
+        try:
+            declared("TableFile", file="bad.csv", target="kind").load("train")
+        except DataError:
+            return
+
+    hold()
+
+
+def test_resolved_it_needs_no_file_to_say_its_shapes(table: str) -> None:
+    source = declared("TableFile", file=table, target="kind").resolved()
+    Path(table).unlink()
+    elsewhere = declared(**{"name": "TableFile", **{k: v for k, v in source.document().items() if k != "type"}})
+    assert (elsewhere.example().input, elsewhere.example().classes) == (Shape("N", 5), ("cat", "dog"))
+    assert elsewhere.read(["4.5,blue,8"]).rows.tolist() == [[4.5, 1, 0, 0, 8]]

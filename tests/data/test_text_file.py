@@ -149,3 +149,12 @@ def test_shakespeare_has_65_characters(real_data: Path) -> None:
     file = str(real_data / "tinyshakespeare" / "input.txt")
     example = declared("TextFile", file=file, tokens="character", context=128).example()
     assert (example.vocabulary, example.training_rows) == (65, (1_003_855 - 1) // 128)
+
+
+def test_resolved_it_needs_no_file_to_encode(text: str) -> None:
+    made = declared("TextFile", file=text, tokens="character", context=8)
+    resolved = made.resolved()
+    wanted = made.encode("fox").tolist()
+    Path(text).unlink()
+    again = declared("TextFile", **{k: v for k, v in resolved.document().items() if k != "type"})
+    assert again.encode("fox").tolist() == wanted

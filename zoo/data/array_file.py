@@ -114,6 +114,10 @@ class ArrayFile(ImageSource, OneFile):
             raise DataError(f"the model takes whole numbers of {shape.dtype}", "write such numbers")
         return Inputs(tuple(name for name, _ in rows), typed)
 
+    def resolved(self) -> Self:
+        """Return the source with its classes written."""
+        return self.model_copy(update={"classes": self.example().classes or None})
+
     def _header(self, headers: dict[str, Header], option: str) -> Header:
         key = getattr(self, option)
         if key not in headers:

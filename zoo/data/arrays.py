@@ -21,6 +21,21 @@ SAFETENSORS = {"I8": "i1", "U8": "u1", "I16": "i2", "U16": "u2", "I32": "i4", "U
 FLOATS = ("f2", "f4", "f8", "F16", "BF16", "F32", "F64")
 
 
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    SyntaxError,
+    EOFError,
+    MemoryError,
+    RuntimeError,  # zipfile's for encrypted members; RecursionError for headers nested too deep
+)
+"""What reading a header of damaged bytes raises."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says of an array."""
@@ -30,6 +45,10 @@ class Header:
     """numpy's letter and bytes, "f4"; "other" for what holds no numbers."""
     largest: int | None = None
     """The largest number of a small array of whole numbers of one axis."""
+
+    def __post_init__(self) -> None:
+        if any(size < 0 for size in self.sizes):
+            raise ValueError("an array has a size below 0")
 
     @property
     def whole(self) -> bool:
@@ -54,12 +73,13 @@ def read_headers(path: str) -> dict[str, Header]:
         raise OptionError(f"no such file: {path}", "set data.file to a .npz or .safetensors file", "file")
     try:
         return _npz(path) if path.lower().endswith(".npz") else _safetensors(path)
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise OptionError(f"cannot read {path}: {reason(error)}", "write it anew with numpy.savez", "file") from error
 
 
 def _npz(path: str) -> dict[str, Header]:
     import zipfile
+    import zlib
 
     headers = {}
     try:
@@ -68,7 +88,7 @@ def _npz(path: str) -> dict[str, Header]:
                 if name.endswith(".npy"):
                     with archive.open(name) as member:
                         headers[name.removesuffix(".npy")] = _npy(member)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError) as error:
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
         raise ValueError(reason(error)) from error
     return headers
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
+from zoo.data.folders import is_folder
 from zoo.errors import DataError, reason
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class CifarImages(Downloaded):
     def _open(self, split: Split) -> TorchvisionCIFAR:
         from torchvision import datasets
 
-        if not self.download and not self._place().is_dir():
+        if not self.download and not is_folder(self._place()):
             raise DataError(
                 f"data.root {self.root!r}: there is no folder {self._place()}",
                 f"set data.root to the folder that holds {self.folder_name}, or data.download to true",

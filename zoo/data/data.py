@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -117,6 +117,14 @@ class Data(Strict):
         Raises:
             DataError: an input is not a row or a file of this kind.
         """
+
+    def resolved(self) -> Self:
+        """Return the source with what it looks up in its files written into its options, as far as options can say it.
+
+        Raises:
+            DataError: as `example`.
+        """
+        return self
 
     def pipeline(self) -> tuple[Transform, ...]:
         """Return the transforms between the source and the model."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from pydantic import model_validator
 
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.folders import is_folder
 from zoo.data.image_source import ImageSource
 from zoo.data.images import decode_image
 from zoo.data.splitting import Seeded, refuse_validation
@@ -59,7 +60,7 @@ class ImageFolder(ImageSource, Seeded):
         Raises:
             OptionError: the root is absent and the classes are not written, or they are others than the folders.
         """
-        there = (Path(self.root) / "train").is_dir()
+        there = is_folder(Path(self.root) / "train")
         classes = self.class_names()
         rows = self._count() if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
@@ -73,7 +74,7 @@ class ImageFolder(ImageSource, Seeded):
             OptionError: neither is there, or they differ.
         """
         folder = Path(self.root) / "train"
-        if not folder.is_dir():
+        if not is_folder(folder):
             if self.classes is None:
                 message = f"data.root {self.root!r}: there is no folder {folder}, so the classes are not known"
                 raise OptionError(message, "set data.root to the folder that holds train, or write classes", "root")
@@ -89,6 +90,10 @@ class ImageFolder(ImageSource, Seeded):
             where = f"{folder}, but not in classes" if odd in found else f"classes, but not in {folder}"
             raise OptionError(f"the class {odd!r} is in {where}", "write the names of the folders", "classes")
         return self.classes or found
+
+    def resolved(self) -> Self:
+        """Return the source with its classes written."""
+        return self.model_copy(update={"classes": self.class_names()})
 
     def load(self, split: Split) -> Rows:
         """Return the images, resized by the early transforms, as uint8 of (N, channels, height, width); class numbers.
@@ -125,7 +130,7 @@ class ImageFolder(ImageSource, Seeded):
         if split == "test" and self.validation != "val":
             names.append("val")
         for name in names:
-            if (root / name).is_dir():
+            if is_folder(root / name):
                 return root / name
         message = f"data.root {self.root!r}: there is no folder {' or '.join(str(root / name) for name in names)}"
         raise DataError(message, f"set data.root to the folder that holds {names[0]}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
+from zoo.files import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,7 +55,7 @@ class IdxImages(Downloaded):
         try:
             with (self.folder / self.files()["train"][1]).open("rb") as file:
                 magic, rows = struct.unpack(">2I", file.read(8))
-        except (OSError, struct.error):
+        except (OSError, ValueError, struct.error):
             return self.published_rows()
         return int(rows) if magic == LABELS_MAGIC and rows else self.published_rows()
 
@@ -78,7 +79,7 @@ class IdxImages(Downloaded):
         return self.choose(Rows(images.unsqueeze(1), labels.long()), split)
 
     def _fetch(self) -> None:
-        absent = [name for names in self.files().values() for name in names if not (self.folder / name).is_file()]
+        absent = [name for names in self.files().values() for name in names if not is_file(str(self.folder / name))]
         if not absent:
             return
         if not self.download:

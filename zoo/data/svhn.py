@@ -8,6 +8,7 @@ from typing import Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
+from zoo.files import is_file
 
 
 class SVHN(Downloaded):
@@ -37,7 +38,7 @@ class SVHN(Downloaded):
 
         part = "test" if split == "test" else "train"
         file = Path(self.root) / f"{part}_32x32.mat"
-        if not self.download and not file.is_file():
+        if not self.download and not is_file(str(file)):
             raise DataError(
                 f"data.root {self.root!r}: there is no {file}",
                 f"set data.root to the folder that holds {file.name}, or data.download to true",

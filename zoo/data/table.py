@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 SCANNED = 2 * 2**20  # bytes of CSV that a check reads to learn what its columns hold: a tenth of a second
+LONGEST_LINE = 2**24  # characters; a longer one would be read into memory whole
 HEAD = 100  # rows of a longer file that it reads
 
 
@@ -119,7 +120,7 @@ def _csv(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of each line that is not empty, and its cells."""
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines, delimiter=delimiter, strict=True)
+            reader = csv.reader(iter(lambda: lines.readline(LONGEST_LINE), ""), delimiter=delimiter, strict=True)
             for cells in reader:
                 if cells:
                     yield reader.line_num, cells

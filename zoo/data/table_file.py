@@ -123,6 +123,12 @@ class TableFile(OneFile):
         mean, deviation = self._statistics
         return Inputs(tuple(names), ((self._features(names, rows) - mean) / deviation).float())
 
+    def resolved(self) -> Self:
+        """Return the source with its columns, their words and its classes written."""
+        plan = self.plan
+        found = {"columns": plan.columns, "categories": plan.categories or None, "classes": plan.classes or None}
+        return self.model_copy(update=found)
+
     @cached_property
     def plan(self) -> Plan:
         """Return how a row becomes numbers.

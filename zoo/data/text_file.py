@@ -103,6 +103,10 @@ class TextFile(Data):
                 raise DataError(message, "give texts of one length, one token at least")
         return Inputs(tuple(inputs), torch.stack(rows) if rows else torch.empty(0, self.context, dtype=torch.int64))
 
+    def resolved(self) -> Self:
+        """Return the source with its vocabulary written."""
+        return self if self.tokens == "byte" else self.model_copy(update={"vocabulary": self.characters})
+
     def encode(self, text: str) -> Tensor:
         """Return the numbers of a text's tokens, int64 of (length,).
 
