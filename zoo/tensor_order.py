@@ -31,11 +31,15 @@ class _Module:
     children: dict[str, _Module] = field(default_factory=dict)
 
     def queues(self) -> list[list[_Module]]:
-        """Return the children by what their names are without numbers, each in the order of its numbers."""
+        """Return the children by what their names are without numbers, each in the order of its numbers.
+
+        Those with numbers come first: "conv3" goes on with what "conv1" began, "downsample" stands aside.
+        """
         stems: dict[str, list[str]] = {}
-        for name in self.children:
+        for name in sorted(self.children):
             stems.setdefault(re.sub(r"\d+", "", name), []).append(name)
-        return [[self.children[name] for name in sorted(names, key=_numbers)] for names in stems.values()]
+        ordered = sorted(stems.items(), key=lambda item: (item[0] in item[1], item[0]))
+        return [[self.children[name] for name in sorted(names, key=_numbers)] for _, names in ordered]
 
 
 def restored(theirs: Mapping[str, Kind], ours: Mapping[str, Kind]) -> list[str] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -136,7 +136,8 @@ def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
     """
     counted = any(name.endswith(COUNTER) for name in found)
     wanted = {name: tensor for name, tensor in wanted.items() if counted or not name.endswith(COUNTER)}
-    ours, theirs = _gathered(wanted), _gathered(found)
+    our_kinds, their_kinds = _comparable(wanted, found)
+    ours, theirs = _gathered(our_kinds), _gathered(their_kinds)
     faults = [
         f"{len(ours[kind])} of {kind[1]} {list(kind[0])} in the model, but {len(theirs[kind])} in the file"
         for kind in dict.fromkeys((*ours, *theirs))
@@ -144,12 +145,11 @@ def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
     ]
     _refuse(faults, declared, 'write "by": "name" with match, or another file')
     if not declared.source.endswith((".pt", ".pth")):
-        kinds = [{name: _kind(tensor) for name, tensor in tensors.items()} for tensors in (found, wanted)]
-        order = restored(*kinds)
+        order = restored(their_kinds, our_kinds)
         if order is None:
             fault = "safetensors sorts tensors by name, and which of its modules is which in the model cannot be told"
             _refuse([fault], declared, 'write "by": "name" with rename, or save the state dict as a .pt file')
-        theirs = _gathered({name: found[name] for name in order or ()})
+        theirs = _gathered({name: their_kinds[name] for name in order or ()})
     pairs = {name: other for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
     return {name: found[other].reshape(wanted[name].shape) for name, other in pairs.items()}
 
@@ -168,12 +168,24 @@ def _described(tensor: Tensor) -> str:
     return f"{dtype} {list(sizes)}"
 
 
-def _gathered(tensors: Tensors) -> defaultdict[Kind, list[str]]:
+def _comparable(wanted: Tensors, found: Tensors) -> tuple[dict[str, Kind], dict[str, Kind]]:
+    """Return the kinds of the tensors, without axes of size 1 where the two have not as many of the whole kind."""
+    whole = [{name: _kind(tensor) for name, tensor in tensors.items()} for tensors in (wanted, found)]
+    counts = [Counter(kinds.values()) for kinds in whole]
+
+    def compared(kind: Kind) -> Kind:
+        same = counts[0][kind] == counts[1][kind]
+        return kind if same else (tuple(size for size in kind[0] if size != 1), kind[1])
+
+    ours, theirs = ({name: compared(kind) for name, kind in kinds.items()} for kinds in whole)
+    return ours, theirs
+
+
+def _gathered(kinds: Mapping[str, Kind]) -> defaultdict[Kind, list[str]]:
     """Return the names of the tensors of each kind, in order."""
     names: defaultdict[Kind, list[str]] = defaultdict(list)
-    for name, tensor in tensors.items():
-        sizes, dtype = _kind(tensor)
-        names[tuple(size for size in sizes if size != 1), dtype].append(name)
+    for name, kind in kinds.items():
+        names[kind].append(name)
     return names
 
 
