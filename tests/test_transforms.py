@@ -444,3 +444,10 @@ def test_a_batch_is_transformed_as_its_images_are(name: str) -> None:
     module = declared(name, **({} if name == "Grayscale" else {"size": [3, 4]})).build()
     batch = images_of(Shape("N", 3, 5, 6, dtype="uint8"), 4)
     assert torch.equal(module(batch), torch.stack([module(image) for image in batch]))
+
+
+@pytest.mark.parametrize("name", ["CutMix", "MixUp"])
+def test_mixing_wants_floats(name: str) -> None:
+    assert declared(name).output_shape(Shape("N", 3, 4, 4)) == Shape("N", 3, 4, 4)
+    with pytest.raises(ShapeError, match=f"{name} needs float32 images"):
+        declared(name).output_shape(Shape("N", 3, 4, 4, dtype="uint8"))

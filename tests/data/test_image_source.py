@@ -96,3 +96,17 @@ def test_a_random_transform_in_transforms_is_sent_to_the_augmentation() -> None:
     assert contradiction("FakeImages", **FAKE, transforms=[CROP]) == (
         "RandomCrop is random, but transforms are the same for every split; put it into augmentation"
     )
+
+
+def test_a_training_image_meets_the_augmentation_on_its_way_and_the_mixing_at_its_end() -> None:
+    source = declared(
+        "FakeImages", **FAKE, transforms=[RESIZE, TO_FLOAT], augmentation=[CROP, JITTER, {"type": "MixUp"}]
+    )
+    assert [place for place, _ in source.route(training=True)] == [
+        ("transforms", 0),
+        ("augmentation", 0),
+        ("augmentation", 1),
+        ("transforms", 1),
+        ("augmentation", 2),
+    ]
+    assert [place for place, _ in source.route(training=False)] == [("transforms", 0), ("transforms", 1)]

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.data.arrays import Header, read_array, read_headers
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.image_source import ImageSource
@@ -20,7 +18,7 @@ from zoo.data.splitting import OneFile
 from zoo.data.tabular import read_rows
 from zoo.errors import DataError
 from zoo.shapes import Shape
-from zoo.strict import Count
+from zoo.strict import Count, Field, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

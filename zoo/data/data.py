@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
-
 from zoo.errors import DataError
 from zoo.shapes import Shape
-from zoo.strict import Strict
+from zoo.strict import Field, Strict
 from zoo.transforms import Transform
 
 if TYPE_CHECKING:
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Split = Literal["train", "validation", "test"]
+Place = tuple[str | int, ...]
+"""Where among the options of a source: ("transforms", 0)."""
 FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 """A path; a relative one starts where the command runs."""
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -136,6 +136,14 @@ class Data(Strict):
 
     def random(self) -> tuple[Transform, ...]:
         """Return the transforms of the training split alone, which draw anew for every image."""
+        return ()
+
+    def route(self, training: bool) -> tuple[tuple[Place, Transform], ...]:
+        """Return the transforms that an image meets, in order, each with its place in the source's options.
+
+        Args:
+            training: with those of the training split alone.
+        """
         return ()
 
     def late(self) -> tuple[Transform, ...]:

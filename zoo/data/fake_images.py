@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from zoo.data.data import Example, Inputs, Rows, Split
 from zoo.data.image_source import ImageSource
 from zoo.data.images import read_images
 from zoo.data.splitting import Seeded
 from zoo.shapes import Shape
-from zoo.strict import Count, Seed
+from zoo.strict import Count, Field, Seed
 
 Pixels = Annotated[int, Field(ge=1, le=65_536)]
 

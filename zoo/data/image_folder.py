@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
 from zoo.data.folders import is_folder
 from zoo.data.image_source import ImageSource
@@ -17,6 +15,7 @@ from zoo.data.images import decode_image
 from zoo.data.splitting import Seeded, refuse_validation
 from zoo.errors import DataError
 from zoo.shapes import Shape
+from zoo.strict import model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.data.data import Example, Inputs, Rows, Split, Truth
 from zoo.data.splitting import Seeded
 from zoo.data.tabular import read_rows
 from zoo.shapes import Shape
-from zoo.strict import Count, Integer, NonNegative, Number, Seed
+from zoo.strict import Count, Field, Integer, NonNegative, Number, Seed, model_validator
 
 
 class LinearFunction(Seeded):

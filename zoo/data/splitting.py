@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
-from pydantic import model_validator
-
 from zoo.data.data import Data, FilePath, Fraction, Rows, Split
 from zoo.errors import DataError
-from zoo.strict import Seed
+from zoo.strict import Seed, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

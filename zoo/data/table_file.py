@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.splitting import OneFile
 from zoo.data.table import Sketch, is_number, is_parquet, number, read_columns, sketch
@@ -16,6 +14,7 @@ from zoo.errors import DataError
 from zoo.files import is_file
 from zoo.nearest import suggestion
 from zoo.shapes import Shape
+from zoo.strict import Field, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

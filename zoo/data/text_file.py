@@ -7,14 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.data.data import Data, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
 from zoo.data.splitting import refuse_validation
 from zoo.errors import DataError, reason
 from zoo.files import is_file
 from zoo.shapes import Shape
-from zoo.strict import Count
+from zoo.strict import Count, Field, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

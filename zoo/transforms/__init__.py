@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
-
 from zoo.choice import Choice
+from zoo.strict import BeforeValidator
 from zoo.transforms.transform import Transform
 
 _FIXED = {

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import NonNegative, Probability
+from zoo.strict import Field, NonNegative, Probability, model_validator
 from zoo.transforms import AnyAugmentation
 from zoo.transforms.transform import Transform, kind
 

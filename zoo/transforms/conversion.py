@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import Number
+from zoo.strict import Field, Number
 from zoo.transforms.transform import Transform
 
 SMALLEST = 2.0**-126  # the smallest normal float32: below, 1 / std overflows or std is zero

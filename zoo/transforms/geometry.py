@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.shapes import Dimension, Shape
+from zoo.strict import Field, model_validator
 from zoo.transforms.transform import Fill, Resampling, Side, Sides, Transform, image_axes, require_fill
 
 Margin = Annotated[int, Field(ge=0, le=65_536)]

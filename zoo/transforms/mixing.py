@@ -29,9 +29,12 @@ class Mixing(Transform):
         """Return `shape`.
 
         Raises:
-            ShapeError: these are no images.
+            ShapeError: these are no images of float32.
         """
         image_axes(self, shape)
+        if shape.dtype != "float32":
+            remedy = 'put {"type": "ToDtype", "dtype": "float32", "scale": true} into transforms'
+            raise ShapeError(f"{kind(self)} needs float32 images", remedy)
         return shape
 
     def with_classes(self, classes: int) -> Self:

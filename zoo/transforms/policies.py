@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
-from zoo.strict import Positive
+from zoo.strict import Field, Positive, model_validator
 from zoo.transforms.transform import Fill, SameSize, Warping
 
 Few = Annotated[int, Field(ge=1, le=100)]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import NonNegative, Number, Positive, Probability
+from zoo.strict import Field, NonNegative, Number, Positive, Probability, model_validator
 from zoo.transforms.transform import SameSize, require_order, require_sides
 
 Odd = Annotated[int, Field(ge=1, le=4095)]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.shapes import Shape
-from zoo.strict import NonNegative, Positive, Probability
+from zoo.strict import Field, NonNegative, Positive, Probability, model_validator
 from zoo.transforms.transform import Fill, Range, SameSize, Warping, require_order, require_sides
 
 Angle = Annotated[float, Field(ge=-3600, le=3600)]

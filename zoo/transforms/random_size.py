@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import Positive, Probability
+from zoo.strict import Field, Positive, Probability, model_validator
 from zoo.transforms.geometry import require_antialias
 from zoo.transforms.transform import (
     Fill,

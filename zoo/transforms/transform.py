@@ -5,11 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.shapes import Dimension, Shape
-from zoo.strict import Number, Strict
+from zoo.strict import Field, Number, Strict
 
 if TYPE_CHECKING:
     from torch import nn
