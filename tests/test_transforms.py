@@ -12,12 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 from torchvision.transforms import v2
 
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
+from zoo.strict import Strict
 from zoo.transforms import AUGMENTATIONS, TRANSFORMS, AnyTransform, Transform
 
 Options = dict[str, Any]
@@ -334,10 +335,17 @@ def test_the_smallest_deviation_gives_finite_numbers() -> None:
     assert module(torch.full((1, 1, 1, 1), 2.0**-120)).item() == 64.0
 
 
+class Holder(Strict):
+    """What holds transforms, as data does."""
+
+    transforms: tuple[AnyTransform, ...]
+    """They."""
+
+
 @pytest.mark.parametrize("name", ["RandomCrop", "MixUp", "RandomApply"])
 def test_a_random_transform_among_the_fixed_ones_is_sent_to_the_augmentation(name: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        TypeAdapter(AnyTransform).validate_python({"type": name})
+        Holder.model_validate({"transforms": ({"type": name},)})
     assert refused.value.errors()[0]["msg"] == (
         f"Value error, {name} is random, but transforms are the same for every split; put it into augmentation"
     )
