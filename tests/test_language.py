@@ -1,0 +1,36 @@
+"""The guide to the language: each of its examples is a spec without problems."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY, linear
+from zoo.build import fresh_model
+from zoo.check import check_file
+
+GUIDE = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```json\n(.*?)```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_guide_has_examples() -> None:
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_an_example_is_checked_and_built(text: str, tmp_path: Path) -> None:
+    fragment = json.loads("{" + text + "}")
+    base = {} if "extends" in fragment else linear(data__weights=[1.0, 2.0, 3.0])
+    file = tmp_path / "example.json"
+    file.write_text(json.dumps(base | fragment))
+    assert fresh_model(check_file(str(file))) is not None
+
+
+def test_every_key_of_a_spec_is_explained() -> None:
+    from zoo.spec import Spec
+
+    keys = {field.alias or name for name, field in Spec.model_fields.items()} - {"$schema"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in GUIDE] == []
