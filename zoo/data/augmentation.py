@@ -28,11 +28,12 @@ def augmented(images: Tensor, numbers: Sequence[int], steps: Sequence[Callable[[
     import torch
 
     changed = []
-    for image, number in zip(images, numbers, strict=True):
-        with _drawing(images, seed, number):
+    with _generators_kept(images):
+        for image, number in zip(images, numbers, strict=True):
+            _seed_generators(image, seed, number)
             for step in steps:
                 image = step(image)
-        changed.append(image)
+            changed.append(image)
     return torch.stack(changed)
 
 
@@ -48,18 +49,27 @@ def mixed(rows: Rows, transform: Transform, classes: int, seed: int) -> Rows:
     from zoo.data.data import Rows
 
     step = transform.with_classes(classes).build()
-    with _drawing(rows.inputs, seed, -1):
+    with _generators_kept(rows.inputs):
+        _seed_generators(rows.inputs, seed, -1)
         images, targets = step(rows.inputs, rows.targets)
     return Rows(images, targets)
 
 
 @contextmanager
-def _drawing(images: Tensor, seed: int, number: int) -> Iterator[None]:
-    """Seed torch's generators for one image; they are as they were at the end."""
+def _generators_kept(images: Tensor) -> Iterator[None]:
+    """Bring torch's generators back to where they were at the end."""
     import torch
 
-    devices = [images.device] if images.is_cuda else []
-    text = f"{seed}/{number}".encode()
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
+    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []):
         yield
+
+
+def _seed_generators(images: Tensor, seed: int, number: int) -> None:
+    """Seed the generators that transforms of these images draw from; torch.manual_seed takes several times as long."""
+    import torch
+
+    digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
+    derived = int.from_bytes(digest, "little")
+    torch.default_generator.manual_seed(derived)
+    if images.is_cuda:
+        torch.cuda.default_generators[images.device.index or 0].manual_seed(derived)
