@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from pydantic_core import PydanticCustomError, core_schema
 
 from zoo.strict import Strict
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-    from pydantic.json_schema import JsonSchemaValue
 
 MARK = "x-zoo-choice"
 """Stands in a class's own JSON Schema for the members of a choice; the schema of the whole language puts them in."""
@@ -79,10 +75,8 @@ class Choice:
             raise PydanticCustomError(kind, "no such type")
         return judge.model_validate(value)
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.validate)
-
-    def __get_pydantic_json_schema__(
-        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {MARK: self.noun}
+    def core(self) -> core_schema.CoreSchema:
+        """Return what pydantic's engine is told of a value that is one of the members."""
+        mark = {MARK: self.noun}
+        metadata = {"pydantic_js_annotation_functions": [lambda core, handler: mark]}
+        return core_schema.no_info_plain_validator_function(self.validate, metadata=metadata)

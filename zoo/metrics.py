@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import PrivateAttr
-
 from zoo.choice import Choice
 from zoo.errors import ShapeError
 from zoo.shapes import Shape, class_axis
@@ -47,7 +45,7 @@ class Accuracy(Metric):
 
     name = "accuracy"
     type: Literal["Accuracy"]
-    _axis: int = PrivateAttr(default=1)
+    _axis: int = 1
 
     def require(self, output: Shape, target: Shape) -> None:
         """Refuse targets that are not class numbers.

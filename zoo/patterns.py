@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import Field
+from zoo.strict import Field
 
 Pattern = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^!?[^!]")]
 """A name in the state dict; `*` stands for any letters, `?` for one, `[ab]` for one of these. `!` in front excludes."""

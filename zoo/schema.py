@@ -15,7 +15,6 @@ from zoo.models import MODELS
 from zoo.optimizers import OPTIMIZERS
 from zoo.schedulers import SCHEDULERS
 from zoo.spec import Spec
-from zoo.strict import Strict
 from zoo.transforms import AUGMENTATIONS, TRANSFORMS
 
 CHOICES: tuple[Choice, ...] = (
@@ -36,11 +35,11 @@ CHOICES: tuple[Choice, ...] = (
 # Any: a JSON value.
 def json_schema() -> dict[str, Any]:
     """Return the schema of a spec."""
-    schema = _of(Spec)
+    schema = Spec.model_json_schema()
     definitions: dict[str, Any] = schema.pop("$defs", {})
     for choice in CHOICES:
         for member in choice.members():
-            own = _of(member)
+            own = member.model_json_schema()
             definitions |= own.pop("$defs", {})
             definitions[member.__name__] = own
     definitions |= {_title(choice.noun): _one_of(choice) for choice in CHOICES}
@@ -65,10 +64,6 @@ def json_schema() -> dict[str, Any]:
     }
     title = "A spec of zoo: what a model is"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": title}
-
-
-def _of(model: type[Strict]) -> dict[str, Any]:
-    return model.model_json_schema(by_alias=True)
 
 
 # Any: a JSON value.

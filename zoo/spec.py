@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ValidationError
 
 from zoo.data import AnyData
 from zoo.diagnosis import problems_of
@@ -19,7 +19,7 @@ from zoo.optimizers import AnyOptimizer
 from zoo.patterns import Pattern
 from zoo.schedulers import AnyScheduler
 from zoo.source import Source
-from zoo.strict import Count, Seed, Strict
+from zoo.strict import BeforeValidator, Count, Field, Seed, Strict
 
 
 # Any: a JSON value.
@@ -58,8 +58,6 @@ class Train(Strict):
 
 class Spec(Strict):
     """What a model is: architecture, data, loss, optimizer, training."""
-
-    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
     schema_reference: Annotated[str | None, Field(alias="$schema")] = None
     """Where the JSON Schema is, for editors."""

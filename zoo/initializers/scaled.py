@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.initializers.initializer import Filling
-from zoo.strict import NonNegative, Number
+from zoo.strict import NonNegative, Number, model_validator
 
 Nonlinearity = Literal[
     "linear",

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
-
 from zoo.initializers.initializer import Initializer
 from zoo.patterns import Patterns, matches
+from zoo.strict import Field, model_validator
 
 Part = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^*]*\*?[^*]*$")]
 
 
 class WarmStart(Initializer):
     """Weights of another training: the only initializer without a type, known by its "from"."""
-
-    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
     source: Annotated[str, Field(alias="from", min_length=1, max_length=4096)]
     """A run, or a file of tensors: .safetensors, or a state dict as .pt or .pth. Relative to where the command runs."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
-
 from zoo.layers.layer import Elementwise
 from zoo.layers.namesake import Namesake
-from zoo.strict import Number
+from zoo.strict import Number, model_validator
 
 
 class Activation(Elementwise, Namesake):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.indices import Indices
 from zoo.layers.layer import kind, require_float
 from zoo.layers.spatial import ONE, THREE, TWO, Counts2, Counts3, Spatial, holdable, resized, spread
 from zoo.shapes import Dimension, Shape, Value
-from zoo.strict import Count
+from zoo.strict import Count, Field, model_validator
 
 Wanted = Count | None
 Ratio = Annotated[float, Field(gt=0, lt=1)]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, LayerId, Sizes, kind
 from zoo.layers.position import first_positions, positions
 from zoo.layers.rotary import Rotary, angles, turned
 from zoo.layers.sequence import causal_mask, divided, sequence, steps, width
 from zoo.shapes import Dimension, Shape, Value
-from zoo.strict import Count, Probability
+from zoo.strict import Count, Probability, model_validator
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from math import prod
 from typing import Annotated
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, kind
 from zoo.shapes import Dimension, Shape
+from zoo.strict import Field
 
 Axis = Annotated[int, Field(ge=-8, le=7)]
 """An axis of a tensor, counted from 0, or from the end with -1."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Literal, Protocol, Self
 
-from pydantic import Field, model_validator
-
 from zoo.layers import AnyLayer
 from zoo.layers.joining import Add, Concat, Joining, Multiply
 from zoo.layers.layer import Layer
+from zoo.strict import Field, model_validator
 
 Layers = Annotated[tuple[AnyLayer, ...], Field(max_length=10_000)]
 SomeLayers = Annotated[tuple[AnyLayer, ...], Field(min_length=1, max_length=10_000)]

@@ -10,8 +10,6 @@ from functools import partial
 from math import prod
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Sizes, agreed, axis_size, kind, require_float
 from zoo.layers.parametrization import Parametrized
@@ -32,7 +30,7 @@ from zoo.layers.spatial import (
     spread,
 )
 from zoo.shapes import Dimension, Shape
-from zoo.strict import Count, Size
+from zoo.strict import Count, Size, model_validator
 
 
 class Convolution(Parametrized, Spatial):

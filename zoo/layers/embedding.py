@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Sizes, Tied, kind
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
-from zoo.strict import Count, Integer, Positive, Size
+from zoo.strict import Count, Integer, Positive, Size, model_validator
 
 
 class _Table(Namesake):

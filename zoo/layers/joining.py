@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, LayerId, kind
 from zoo.shapes import Dimension, Shape, Value
+from zoo.strict import Field
 
 
 class Joining(Function):

@@ -6,11 +6,9 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
-from pydantic import ConfigDict, Field
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape, Value
-from zoo.strict import Named, Strict
+from zoo.strict import Field, Named, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor, fx, nn
@@ -39,8 +37,6 @@ class Emitter(Protocol):
 
 class Layer(Strict):
     """What every layer has."""
-
-    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True)
 
     any_axes: ClassVar[bool] = False
     """Whether the layer takes tensors whose first axis is not the batch, such as the state of an LSTM."""

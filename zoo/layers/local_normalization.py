@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.axis import least
 from zoo.layers.layer import Sizes, agreed, axis_size, kind, require_float
 from zoo.layers.namesake import Namesake
 from zoo.layers.normalization import ChannelNorm, scale_and_shift
 from zoo.shapes import Shape
-from zoo.strict import Count, NonNegative, Number, Positive, Probability
+from zoo.strict import Count, Field, NonNegative, Number, Positive, Probability, model_validator
 
 
 class GroupNorm(Namesake):

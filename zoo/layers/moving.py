@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.axis import Axis, apart, position
 from zoo.layers.layer import Emitter, Function, axis_size, kind
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, Integer
+from zoo.strict import Count, Field, Integer
 
 Output = Annotated[int, Field(ge=0, le=63)]
 """The number of one of several tensors, counted from 0."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.axis import least
 from zoo.layers.layer import Sizes, agreed, axis_size, features, kind, require_float
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
-from zoo.strict import Count, Positive, Probability
+from zoo.strict import Count, Field, Positive, Probability, model_validator
 
 
 class ChannelNorm(Namesake):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import kind, require_float
 from zoo.layers.spatial import Mode, Spatial, holdable, require_paddable, resized
 from zoo.shapes import Dimension, Shape
-from zoo.strict import Integer, Number
+from zoo.strict import Field, Integer, Number
 
 Ends1 = Integer | Annotated[tuple[Integer, ...], Field(min_length=2, max_length=2)]
 Ends2 = Integer | Annotated[tuple[Integer, ...], Field(min_length=4, max_length=4)]

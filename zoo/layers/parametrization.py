@@ -5,14 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
-
 from zoo.choice import Choice
 from zoo.errors import ShapeError
 from zoo.layers.layer import Sizes, kind
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
-from zoo.strict import Count, Positive, Strict
+from zoo.strict import Count, Field, Positive, Strict
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.indices import Indices
 from zoo.layers.layer import kind, require_float
@@ -23,7 +21,7 @@ from zoo.layers.spatial import (
     spread,
 )
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, Integer, Number
+from zoo.strict import Count, Integer, Number, model_validator
 
 
 class Pool(Spatial):

@@ -8,13 +8,11 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, Layer, Sizes, agreed, axis_size, kind, require_float
 from zoo.layers.sequence import width
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, NonNegative
+from zoo.strict import Count, NonNegative, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.activation import Activation, InPlaceActivation
 from zoo.layers.axis import Axis, apart
 from zoo.layers.layer import Sizes, axis_size, require_float
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
-from zoo.strict import Count, NonNegative, Number
+from zoo.strict import AfterValidator, Count, Field, NonNegative, Number, model_validator
 
 
 def _not_zero(number: float) -> float:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Sizes, kind
 from zoo.layers.namesake import Namesake
 from zoo.layers.sequence import Depth, steps, width
 from zoo.shapes import Shape, Value
-from zoo.strict import LARGEST_SIZE, Count, Probability
+from zoo.strict import LARGEST_SIZE, Count, Field, Probability, model_validator
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, agreed, features, kind
 from zoo.shapes import Shape, Value
+from zoo.strict import Field
 
 Depth = Annotated[int, Field(ge=1, le=1000)]
 """How many equal layers stand in one; far beyond what anyone trains, and few enough to write out."""

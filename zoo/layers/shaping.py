@@ -5,14 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.axis import Axes, Axis, apart, apart_all, joined
 from zoo.layers.layer import Emitter, Function, Layer, kind
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Dimension, Shape, Value
-from zoo.strict import Count
+from zoo.strict import Count, Field, model_validator
 
 Parts = Annotated[tuple[Count | Literal[-1], ...], Field(min_length=1, max_length=7)]
 """The sizes of axes; one of them may be -1, which follows from the others."""

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, kind
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Dimension, Shape
-from zoo.strict import LARGEST_SIZE, Count
+from zoo.strict import LARGEST_SIZE, Count, Field
 
 Margin = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
 """How far an axis is padded."""

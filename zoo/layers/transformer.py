@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, LayerId, Sizes, kind
 from zoo.layers.normalization import LayerNorm
 from zoo.layers.sequence import Depth, causal_mask, divided, sequence, steps, width
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, Positive, Probability
+from zoo.strict import Count, Positive, Probability, model_validator
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,14 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import kind, require_float
 from zoo.layers.namesake import Namesake
 from zoo.layers.spatial import AXES, TWO, Counts2, holdable, require_axes, resized
 from zoo.shapes import Dimension, Shape
-from zoo.strict import Count, Positive
+from zoo.strict import Count, Field, Positive, model_validator
 
 INTERPOLATING = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}  # mode -> axes
 

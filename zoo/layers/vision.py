@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, Sizes, agreed, axis_size, kind, require_float
 from zoo.shapes import Shape
-from zoo.strict import Count, Positive, Probability
+from zoo.strict import Count, Positive, Probability, model_validator
 
 if TYPE_CHECKING:
     from torch import nn

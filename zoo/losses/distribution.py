@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import model_validator
-
 from zoo.errors import ShapeError
 from zoo.losses.loss import Pairwise
 from zoo.shapes import Shape
-from zoo.strict import Positive
+from zoo.strict import Positive, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,11 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
-
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
-from zoo.strict import NonNegative, Strict
+from zoo.strict import AfterValidator, Field, NonNegative, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,17 +5,16 @@ from __future__ import annotations
 from math import isqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
-
 from zoo.errors import DataError, Path, ShapeError, reason
 from zoo.layers.layer import Layer, Sizes
 from zoo.models.model import Model
 from zoo.models.table import Entry, find, names
 from zoo.nearest import suggestion
 from zoo.shapes import Shape
-from zoo.strict import Count, Named
+from zoo.strict import Count, Field, Named, field_validator
 
 if TYPE_CHECKING:
+    from pydantic import ValidationInfo
     from torch import nn
 
 Classes = Annotated[Count | Literal["classes"] | None, Named()]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
 from zoo.errors import Path
 from zoo.layers import AnyLayer, Layer
 from zoo.models.model import Model
+from zoo.strict import Field
 
 
 class Layered(Model):

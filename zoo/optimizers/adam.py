@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
-
 from zoo.optimizers.optimizer import Decay, Group, Optimizer, Options
-from zoo.strict import NonNegative, Positive
+from zoo.strict import NonNegative, Positive, model_validator
 
 
 class MeansOptions(Options):

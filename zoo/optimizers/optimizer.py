@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
-from pydantic import Field, model_validator
-
 from zoo.patterns import Patterns, matches
-from zoo.strict import NonNegative, Strict
+from zoo.strict import Field, NonNegative, Strict, model_validator
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler

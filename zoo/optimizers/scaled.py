@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from zoo.optimizers.optimizer import Decay, Group, Optimizer, Options
-from zoo.strict import NonNegative, Positive, Probability
+from zoo.strict import Field, NonNegative, Positive, Probability
 
 
 class AdadeltaOptions(Options):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
 from zoo.optimizers.optimizer import Group, Optimizer, Options
-from zoo.strict import NonNegative, Number, Positive
+from zoo.strict import Field, NonNegative, Number, Positive
 
 
 class SGDOptions(Options):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from zoo.schedulers.scheduler import Scheduler
-from zoo.strict import Count, NonNegative, Positive, Probability
+from zoo.strict import Count, Field, NonNegative, Positive, Probability
 
 
 class LinearLR(Scheduler):

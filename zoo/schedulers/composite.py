@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.optimizers.optimizer import Optimizer
 from zoo.schedulers import AnyScheduler
 from zoo.schedulers.scheduler import Scheduler
-from zoo.strict import Count
+from zoo.strict import Count, Field, model_validator
 
 if TYPE_CHECKING:
     from torch import optim

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.errors import ShapeError
 from zoo.optimizers.optimizer import Optimizer
 from zoo.schedulers.scheduler import Each, Scheduler, require_each
-from zoo.strict import Count, Positive
+from zoo.strict import Count, Field, Positive, model_validator
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Momenta = Momentum | Annotated[tuple[Momentum, ...], Field(min_length=1, max_length=1000)]

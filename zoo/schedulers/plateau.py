@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.optimizers.optimizer import Optimizer
 from zoo.schedulers.scheduler import Each, Scheduler, require_each
-from zoo.strict import LARGEST_SIZE, NonNegative
+from zoo.strict import LARGEST_SIZE, Field, NonNegative, model_validator
 
 Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from zoo.errors import ShapeError
 from zoo.optimizers.optimizer import Optimizer
-from zoo.strict import NonNegative, Strict
+from zoo.strict import Field, NonNegative, Strict
 
 if TYPE_CHECKING:
     from torch import optim

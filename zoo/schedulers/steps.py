@@ -5,10 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
-
 from zoo.schedulers.scheduler import Scheduler
-from zoo.strict import Count, Positive
+from zoo.strict import Count, Field, Positive, model_validator
 
 
 class StepLR(Scheduler):
