@@ -90,7 +90,7 @@ class Certificate(Strict):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of certificate.json."""
-    schema = Certificate.model_json_schema(mode="serialization")
+    schema = Certificate.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
