@@ -33,7 +33,7 @@ FLOORS = (
     ("zoo.picture",),
     ("zoo.device", "zoo.warm_start", "zoo.graph"),
     ("zoo.build", "zoo.constructor"),
-    ("zoo.forward",),
+    ("zoo.forward", "zoo.rows"),
     ("zoo.eject",),
     ("zoo.training", "zoo.environment", "zoo.report"),
     ("zoo.run",),

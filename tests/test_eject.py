@@ -9,11 +9,14 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
@@ -62,6 +65,16 @@ def fake_mnist(root: Path) -> None:
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(header[1] + labels.numpy().tobytes())
 
 
+def fake_folders(root: Path) -> None:
+    """Write images of noise in two sizes, in folders of two classes."""
+    noise = np.random.default_rng(0)
+    for split, kind, number in product(("train", "val"), ("bear", "ant"), range(3)):
+        folder = root / split / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = noise.integers(0, 256, (9 + number, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
 MLP: Document = {
     "name": "digits",
     "data": {
@@ -89,13 +102,71 @@ TRAINED: dict[str, Document] = {
     "noise and momentum": linear(
         data__noise=0.5, optimizer={"type": "SGD", "lr": 0.01, "momentum": 0.9, "nesterov": True}
     ),
-    "a residual model": linear(model__layers=RESIDUAL, optimizer={"type": "AdamW"}, train__epochs=1),
+    "a residual model": linear(model__layers=RESIDUAL, optimizer={"type": "AdamW"}, train__epochs=3),
     "digits": MLP,
     "frozen": linear(model__layers=[{**WIDE, "id": "stem"}, LAST]) | {"freeze": ["stem.*"]},
+    "text": {
+        "name": "text",
+        "data": {"type": "TextFile", "file": "text.txt", "tokens": "character", "context": 8, "validation": 0.1},
+        "model": {
+            "layers": [
+                {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 8, "id": "tokens"},
+                {"type": "PositionalEmbedding"},
+                {
+                    "type": "Residual",
+                    "layers": [{"type": "LayerNorm"}, {"type": "CausalSelfAttention", "num_heads": 2, "dropout": 0.1}],
+                },
+                {"type": "Linear", "out_features": "vocabulary", "bias": False, "tie": "tokens"},
+            ]
+        },
+        "loss": {"type": "CrossEntropyLoss"},
+        "optimizer": {"type": "AdamW"},
+        "train": {"epochs": 2, "batch_size": 8},
+    },
+    "images": {
+        "name": "images",
+        "data": {
+            "type": "FakeImages",
+            "size": 20,
+            "image_size": [3, 8, 8],
+            "num_classes": 3,
+            "seed": 4,
+            "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
+        },
+        "model": {
+            "layers": [
+                {"type": "Conv2d", "out_channels": 4, "kernel_size": 3, "padding": "same"},
+                {"type": "MaxPool2d", "kernel_size": 2},
+                {"type": "Flatten"},
+                {"type": "Linear", "out_features": "classes"},
+            ]
+        },
+        "loss": {"type": "CrossEntropyLoss"},
+        "optimizer": {"type": "RMSprop", "lr": 0.01},
+        "scheduler": {"type": "CosineAnnealingLR", "T_max": 2},
+        "train": {"epochs": 2, "batch_size": 6},
+    },
+    "folders": {
+        "name": "folders",
+        "data": {
+            "type": "ImageFolder",
+            "root": "folders",
+            "transforms": [
+                {"type": "Resize", "size": [8, 8]},
+                {"type": "ToDtype", "dtype": "float32", "scale": True},
+            ],
+        },
+        "model": {"layers": [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]},
+        "loss": {"type": "CrossEntropyLoss"},
+        "optimizer": {"type": "SGD", "lr": 0.1},
+        "train": {"epochs": 1, "batch_size": 4},
+    },
     "rows kept out": linear(data__validation=0.25, data__seed=3, train__drop_last=True),
 }
 
 
+TEXT = "the zoo has a bird, ä bear and 3 bees\r\n" * 20
+WHERE = {"ImageFolder": {"root": "folders"}, "MNIST": {"root": "data"}, "TextFile": {"file": "text.txt"}}
 WITHOUT_ZOO = """
 import os, runpy, sys
 sys.modules["zoo"] = None
@@ -112,10 +183,10 @@ def test_the_ejected_files_train_to_the_same_bits_without_zoo(here: Path, write:
     folders = [here / str(number) for number in range(len(TRAINED))]
     for folder, document in zip(folders, TRAINED.values(), strict=True):
         fake_mnist(folder / "data")
-        root = (
-            {"data": document["data"] | {"root": str(folder / "data")}} if document["data"]["type"] == "MNIST" else {}
-        )
-        spec = write(document | root, f"{folder.name}/spec.json")
+        fake_folders(folder / "folders")
+        (folder / "text.txt").write_text(TEXT, encoding="utf-8")
+        where = {option: str(folder / name) for option, name in WHERE.get(document["data"]["type"], {}).items()}
+        spec = write(document | {"data": document["data"] | where}, f"{folder.name}/spec.json")
         assert zoo("train", spec, "--device", "cpu", "--out", folder / "run").status == 0
         done = zoo("eject", spec, "-o", folder / "model.py")
         assert (done.status, done.out, done.err) == (0, "", f"written: {folder / 'model.py'}\n")
@@ -217,8 +288,8 @@ def test_a_module_that_no_call_makes_is_refused() -> None:
 
 REFUSED: dict[str, tuple[Document, str]] = {
     "data without a writer": (
-        MLP | {"data": {"type": "FakeImages", "transforms": MLP["data"]["transforms"]}},
-        "error: the data FakeImages cannot be ejected yet\n   remedy: these can: ",
+        MLP | {"data": {"type": "CIFAR10", "transforms": MLP["data"]["transforms"][:1]}},
+        "error: the data CIFAR10 cannot be ejected yet\n   remedy: these can: ",
     ),
     "groups": (
         linear(optimizer={"type": "SGD", "groups": [{"match": "0.bias", "lr": 0.1}]}),

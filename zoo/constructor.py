@@ -87,6 +87,9 @@ def _attributes(module: nn.Module) -> dict[str, object]:
     read |= {name: value is not None for name, value in module._parameters.items()}
     if isinstance(module, nn.MultiheadAttention):
         read |= {"bias": module.in_proj_bias is not None, "add_bias_kv": module.bias_k is not None}
+        read = {
+            name: value for name, value in read.items() if name not in ("kdim", "vdim") or value != module.embed_dim
+        }
     return read
 
 

@@ -7,27 +7,24 @@ stands in its first string alone, escaped.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from zoo import __version__
 from zoo.build import bare_model, build_optimizer, fresh_model
 from zoo.checked import CheckedSpec
 from zoo.constructor import constructor, literal
-from zoo.data.data import Data
-from zoo.data.linear_function import LinearFunction
-from zoo.data.splitting import Seeded, kept_out
 from zoo.errors import ExportError
 from zoo.files import write_text
 from zoo.forward import model_source
+from zoo.rows import data_source
 from zoo.shapes import Shape
 from zoo.strict import Strict
 
-DOWNLOADED = ("FashionMNIST", "KMNIST", "MNIST")
-"""Sources that are torchvision's data sets of the same name, with images (N, 28, 28) in `data`."""
 TRAIN = {"epochs", "batch_size", "drop_last", "shuffle", "seed"}
 SPEC = {"schema_reference", "name", "summary", "extends", "blocks", "data", "model", "freeze", "loss", "metrics"}
 SPEC |= {"optimizer", "scheduler", "train"}
@@ -54,7 +51,7 @@ def source(checked: CheckedSpec) -> str:
     _require_known(spec.train, TRAIN, "train.")
     model = model_source(checked, bare_model(checked))
     _prove(checked, model)
-    parts = [model, _data(checked), _training(checked), _MAIN.format(weights=f"{spec.name}.pt")]
+    parts = [model, data_source(checked), _training(checked), _MAIN.format(weights=f"{spec.name}.pt")]
     body = "\n\n".join(part.strip("\n") + "\n" for part in parts)
     imports = _imports(body)
     return f"{_header(checked, imports)}\n{imports}\n\n{_constants(checked)}\n\n\n{body}"
@@ -77,6 +74,7 @@ def _header(checked: CheckedSpec, imports: str) -> str:
     paragraphs = [f"{spec.name}: {spec.summary}" if spec.summary else spec.name]
     needs = "torch and torchvision" if "torchvision" in imports else "torch"
     paragraphs += [f"{command}. It needs {needs}; run, it trains the model and writes {spec.name}.pt."]
+    paragraphs += ["It measures the loss alone, and none of the spec's metrics."] if spec.metrics else []
     wrapped = ["\n".join(textwrap.wrap(_escaped(text), 110, break_long_words=False)) for text in paragraphs]
     return '"""' + "\n\n".join(wrapped) + '\n"""\n'
 
@@ -91,6 +89,7 @@ def _escaped(text: str) -> str:
 
 def _imports(body: str) -> str:
     lines = ["from collections import OrderedDict\n"] if "OrderedDict(" in body else []
+    lines += ["from pathlib import Path\n"] if "Path(" in body else []
     lines += ["import torch"]
     lines += ["import torchvision"] if "torchvision." in body else []
     lines += ["from torch import Tensor, nn", "from torch.utils.data import DataLoader, TensorDataset"]
@@ -101,76 +100,16 @@ def _imports(body: str) -> str:
 def _constants(checked: CheckedSpec) -> str:
     train = checked.spec.train
     lines = [f"SEED = {train.seed}", f"EPOCHS = {train.epochs}", f"BATCH_SIZE = {train.batch_size}"]
-    root = getattr(checked.spec.data, "root", None)
-    lines += [] if root is None else [f"ROOT = {root!r}"]
+    for option in ("root", "file"):
+        path = getattr(checked.spec.data, option, None)
+        lines += [] if path is None else [f"{option.upper()} = {path!r}"]
     return "\n".join(lines)
-
-
-def _data(checked: CheckedSpec) -> str:
-    """Return the function `data`, which gives the inputs and the targets of a split."""
-    data = checked.spec.data
-    kind = type(data).__name__
-    if isinstance(data, LinearFunction):
-        body = _linear_function(data)
-    elif kind in DOWNLOADED:
-        download = bool(getattr(data, "download", False))
-        body = [
-            f'    rows = torchvision.datasets.{kind}(ROOT, train=split == "train", download={download})',
-            "    inputs, targets = rows.data.unsqueeze(1), rows.targets.long()  # (N, 1, 28, 28), (N,)",
-        ]
-    else:
-        known = ", ".join(sorted({*DOWNLOADED, "LinearFunction"}))
-        raise ExportError(f"the data {kind} cannot be ejected yet", f"these can: {known}")
-    if data.random():
-        raise ExportError("data.augmentation cannot be ejected yet", "eject a spec without data.augmentation")
-    body += _kept_out(data)
-    for index, transform in enumerate(data.pipeline()):
-        body.append(f"    inputs = {constructor(transform.build(), name=f'data.transforms.{index}')}(inputs)")
-    head = ["def data(split: str) -> tuple[Tensor, Tensor]:", '    """Return the inputs and the targets of a split."""']
-    return "\n".join([*head, *body, "    return inputs, targets"])
-
-
-def _linear_function(data: LinearFunction) -> list[str]:
-    weights = literal(list(data.weights))
-    noise = [] if data.noise == 0 else [f"    values[:{data.samples}] += noise * {data.noise!r}"]
-    draw = (
-        []
-        if data.noise == 0
-        else [f"    noise = torch.randn({data.samples}, 1, generator=generator, dtype=torch.float64)"]
-    )
-    return [
-        f"    generator = torch.Generator().manual_seed({data.seed})",
-        f"    size = ({2 * data.samples}, {len(data.weights)})",
-        f"    points = torch.randint({data.low}, {data.high}, size, generator=generator, dtype=torch.int64).double()",
-        *draw,
-        f"    weights = torch.tensor({weights}, dtype=torch.float64).unsqueeze(1)",
-        f"    values = points @ weights + {data.bias!r}",
-        *noise,
-        f'    part = slice({data.samples}, None) if split == "test" else slice(0, {data.samples})',
-        "    inputs, targets = points[part].float(), values[part].float()",
-    ]
-
-
-def _kept_out(data: Data) -> list[str]:
-    """Return the lines that leave out the training rows kept for validation."""
-    fraction = data.validation if isinstance(data, Seeded) else None
-    if not isinstance(data, Seeded) or not isinstance(fraction, float):
-        return []
-    assert kept_out(10, fraction)  # the rule that is written out below
-    return [
-        '    if split != "test":  # a part of the training rows is kept out, to validate on',
-        f"        order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed({data.seed}))",
-        f"        count = max(1, min(len(inputs) - 1, round(len(inputs) * {fraction!r})))",
-        "        rest = order[count:].sort().values",
-        "        inputs, targets = inputs[rest], targets[rest]",
-    ]
 
 
 def _training(checked: CheckedSpec) -> str:
     """Return the functions `train` and `evaluate`."""
     spec = checked.spec
     loss = spec.loss.build()
-    _require_plain_loss(checked)
     scheduler, interval = _scheduler(checked), getattr(spec.scheduler, "interval", "")
     frozen = bool(spec.freeze)
     loader = ["BATCH_SIZE", f"shuffle={spec.train.shuffle}"]
@@ -178,6 +117,11 @@ def _training(checked: CheckedSpec) -> str:
     loader += ["generator=generator"]
     parameters = "[p for p in model.parameters() if p.requires_grad]" if frozen else "model.parameters()"
     lines = [
+        "def objective(loss_function: nn.Module, output: Tensor, targets: Tensor) -> Tensor:",
+        '    """Return the loss of a batch."""',
+        f"    return loss_function({_arrangement(checked)})",
+        "",
+        "",
         "def train(device: torch.device) -> Model:",
         '    """Return the trained model; the seed fixes the weights, the order of the rows and dropout."""',
         "    torch.manual_seed(SEED)",
@@ -185,14 +129,14 @@ def _training(checked: CheckedSpec) -> str:
         f"    optimizer = {_optimizer(checked, parameters)}",
         *([f"    scheduler = {scheduler}"] if scheduler else []),
         f"    loss_function = {constructor(loss, name='loss')}.to(device)",
-        '    rows, test_rows = TensorDataset(*data("train")), TensorDataset(*data("test"))',
+        '    rows, test_rows = TensorDataset(*data("train")), data("test")',
         "    generator = torch.Generator().manual_seed(SEED)",
         f"    loader = DataLoader(rows, {', '.join(loader)})",
         "    for epoch in range(1, EPOCHS + 1):",
         "        model.train()",
         *(_FROZEN if frozen else []),
         "        for inputs, targets in loader:",
-        "            loss = loss_function(model(inputs.to(device)), targets.to(device))",
+        "            loss = objective(loss_function, model(inputs.to(device)), targets.to(device))",
         "            optimizer.zero_grad()",
         "            loss.backward()",
         "            optimizer.step()",
@@ -201,7 +145,8 @@ def _training(checked: CheckedSpec) -> str:
         '        print(f"epoch {epoch}/{EPOCHS}  test loss {evaluate(model, loss_function, test_rows, device):.4g}")',
         "    return model",
     ]
-    return "\n".join(lines) + "\n\n\n" + _EVALUATE.strip()
+    measured = _EVALUATE if spec.loss.averaged else _EVALUATE.replace(".item() * len(inputs)", ".item()")
+    return "\n".join(lines) + "\n\n\n" + measured.strip()
 
 
 _FROZEN = [
@@ -210,14 +155,14 @@ _FROZEN = [
     "                module.eval()",
 ]
 _EVALUATE = '''
-def evaluate(model: Model, loss_function: nn.Module, rows: TensorDataset, device: torch.device) -> float:
-    """Return the mean loss of the rows."""
+def evaluate(model: Model, loss_function: nn.Module, rows: tuple[Tensor, Tensor], device: torch.device) -> float:
+    """Return the mean loss of the rows; no random number is drawn, so that training does not depend on it."""
     model.eval()
     total = 0.0
     with torch.inference_mode():
-        for inputs, targets in DataLoader(rows, 1000):
-            total += loss_function(model(inputs.to(device)), targets.to(device)).item() * len(inputs)
-    return total / len(rows)
+        for inputs, targets in zip(rows[0].split(1000), rows[1].split(1000), strict=True):
+            total += objective(loss_function, model(inputs.to(device)), targets.to(device)).item() * len(inputs)
+    return total / len(rows[0])
 '''
 _MAIN = """
 if __name__ == "__main__":
@@ -226,20 +171,24 @@ if __name__ == "__main__":
 """
 
 
-def _require_plain_loss(checked: CheckedSpec) -> None:
-    """Refuse a loss that is given the output or the target in another form than they have."""
-    loss = checked.spec.loss
-    pair = torch.zeros(1), torch.zeros(1)
-    try:
-        arranged = loss.arrangement(checked.output, checked.example.target)(*pair)
-    except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        raise ExportError(_ARRANGED.format(type(loss).__name__), _OTHER_LOSS) from error
-    if len(arranged) != 2 or arranged[0] is not pair[0] or arranged[1] is not pair[1]:
-        raise ExportError(_ARRANGED.format(type(loss).__name__), _OTHER_LOSS)
+_ARRANGEMENTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, ...]]] = {
+    "output, targets": lambda output, targets: (output, targets),
+    "output.flatten(0, -2), targets.flatten()": lambda output, targets: (output.flatten(0, -2), targets.flatten()),
+}
 
 
-_ARRANGED = "{} on these shapes cannot be ejected yet: its arguments are rearranged"
-_OTHER_LOSS = "eject a spec whose loss takes the output and the target as they are"
+def _arrangement(checked: CheckedSpec) -> str:
+    """Return the arguments of the loss, which may want the steps of sequences as rows."""
+    shapes = checked.output, checked.example.target
+    arrange = checked.spec.loss.arrangement(*shapes)
+    output, target = map(_sample, shapes)
+    expected = arrange(output, target)
+    for text, candidate in _ARRANGEMENTS.items():
+        found = candidate(output, target)
+        if len(found) == len(expected) and all(map(torch.equal, found, expected)):
+            return text
+    kind = type(checked.spec.loss).__name__
+    raise ExportError(f"{kind} cannot be ejected yet: it wants its arguments in another form", "use another loss")
 
 
 def _optimizer(checked: CheckedSpec, parameters: str) -> str:

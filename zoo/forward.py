@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -150,7 +150,7 @@ def _forward(model: fx.GraphModule) -> list[str]:
     function = _unrenamed(function)
     local = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    strange = used - local - known - {"self", "getattr", "input", "float", "slice"}
+    strange = used - local - known - {"inf", "nan", "self", "getattr", "input", "float", "slice"}
     if strange:
         raise ExportError(f"the graph calls {', '.join(sorted(strange))}, which is not torch's", "eject a simpler spec")
     function.args = ast.parse("def forward(self, input: Tensor) -> Tensor: ...").body[0].args  # type: ignore[attr-defined]
@@ -192,7 +192,22 @@ class _Speller(ast.NodeTransformer):
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
         return node
 
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Spell `inf` as `float("inf")`."""
+        return ast.parse(f'float("{node.id}")', mode="eval").body if node.id in ("inf", "nan") else node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """Spell `x[slice(None, size, None)]` as `x[:size]`."""
+        node = cast(ast.Subscript, self.generic_visit(node))
+        call = node.slice
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "slice":
+            bounds = [None if isinstance(b, ast.Constant) and b.value is None else b for b in call.args]
+            node.slice = ast.Slice(*bounds)
+        return node
+
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if ast.unparse(node.value) == "torch._C._nn" and hasattr(nn.functional, node.attr):
+            return ast.parse(f"nn.functional.{node.attr}", mode="eval").body
         keys = _keys(node)
         return self._generic(node) if keys is None else self._member(node, keys, "get_parameter")
 
