@@ -11,7 +11,7 @@ from zoo.errors import ShapeError
 from zoo.metrics import METRICS, Metric
 from zoo.shapes import Shape
 
-MEMBERS: tuple[type[Metric], ...] = tuple(METRICS.members())
+MEMBERS = tuple(member for member in METRICS.members() if issubclass(member, Metric))
 CLASS_NUMBERS = Shape("N", dtype="int64")
 ROWS = 3
 

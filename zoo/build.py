@@ -114,7 +114,7 @@ def load_rows(checked: CheckedSpec, split: Split) -> Rows:
     data = checked.spec.data
     with fitting(f"the {split} split", "use fewer rows"):
         rows = data.load(split)
-        transforms = data.early() if split == "train" and data.random() else data.pipeline()
+        transforms = data.early() if split == "train" and data.random() else (*data.early(), *data.late())
         return Rows(_transform(transforms, rows.inputs), rows.targets)
 
 
@@ -124,10 +124,11 @@ def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:
     Raises:
         DataError: an input is not a row or a file of this kind.
     """
-    read = checked.spec.data.read(inputs)
+    data = checked.spec.data
+    read = data.read(inputs)
     if not len(read.rows):
         raise DataError("there are no rows in the input", "give at least one row")
-    return Inputs(read.names, _transform(checked.spec.data.pipeline(), read.rows))
+    return Inputs(read.names, _transform((*data.early(), *data.late()), read.rows))
 
 
 def _transform(transforms: Iterable[Transform], inputs: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from zoo.checked import CheckedSpec
 from zoo.contradictions import contradictions
-from zoo.data import Example
+from zoo.data import Example, OptionError
 from zoo.errors import DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
@@ -42,11 +42,8 @@ def check(source: Source) -> CheckedSpec:
     source = expand(source)
     spec = parse(source)
     problems: list[Problem] = []
-    try:
-        example = spec.data.example()
-    except DataError as error:
-        path: Path = ("data", getattr(error, "option", "type"))
-        raise SpecError((source.problem(path, error.message, error.remedy),)) from error
+    spec = _looked_up(source, spec)
+    example = spec.data.example()
     input_shape = _transformed(source, spec, example, problems)
     layers, below = spec.model.parts()
     problems += _name_problems(source, layers, ("model", *below))
@@ -70,15 +67,51 @@ def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
     return check(read_spec(reference, overrides))
 
 
+def _looked_up(source: Source, spec: Spec) -> Spec:
+    """Return the spec with what its data finds in files, such as the names of the classes, written into it.
+
+    Raises:
+        SpecError: the files are absent or hold something else.
+    """
+    try:
+        data = spec.data.resolved()
+        data.example()
+    except DataError as error:
+        where = spec.data.whereabouts[:1] or ("type",)
+        path: Path = ("data", error.option if isinstance(error, OptionError) else where[0])
+        raise SpecError((source.problem(path, error.message, error.remedy),)) from error
+    return spec.model_copy(update={"data": data})
+
+
 def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:
-    """Return the shape that the model is given; None where a transform refuses its input."""
+    """Return the shape that the model is given; None where a transform refuses its input, or sizes stay unknown."""
+    fixed = _routed(source, spec, example, False, problems)
+    drawn = _routed(source, spec, example, True, problems) if spec.data.random() and fixed is not None else fixed
+    if fixed is None or drawn is None:
+        return None
+    if fixed != drawn:
+        message = f"the augmentation gives {drawn} in training, but the model is given {fixed} afterwards"
+        problems.append(source.problem(("data", "augmentation"), message, "make both sizes alike"))
+        return None
+    if {"H", "W"} & set(fixed.dims):
+        message = f"the images have sizes of their own, {fixed}, but the model needs one size"
+        remedy = 'add {"type": "Resize", "size": [224, 224]} to data.transforms'
+        problems.append(source.problem(("data", "transforms"), message, remedy))
+        return None
+    return fixed
+
+
+def _routed(source: Source, spec: Spec, example: Example, training: bool, problems: list[Problem]) -> Shape | None:
+    """Return the shape behind the transforms of training, or of the other splits; None where one refuses its input."""
     shape, giver = example.input, "the data"
-    for index, transform in enumerate(spec.data.pipeline()):
+    for place, declared in spec.data.route(training):
         try:
+            transform = declared.with_classes(len(example.classes))
             shape = transform.output_shape(shape)
         except ShapeError as error:
-            path: Path = ("data", "transforms", index, error.option or "type")
-            problems.append(source.problem(path, f"{error.message}, but {giver} gives {shape}", error.remedy))
+            path: Path = ("data", *place, error.option or "type")
+            message = f"{error.message}, but {giver} gives {shape}"
+            problems.append(source.problem(path, message, error.remedy))
             return None
         giver = f"{type(transform).__name__} before it"
     return shape

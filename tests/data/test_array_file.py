@@ -9,8 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
-from sources import assert_loads_what_it_says, contradiction, declared, refusal
 
+from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from zoo.data.arrays import read_headers
 from zoo.data.data import OptionError
 from zoo.errors import DataError

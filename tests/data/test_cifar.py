@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sources import declared, refusal
 from torchvision import datasets
 
+from sources import declared, refusal
 from zoo.data.cifar import CIFAR10, CIFAR100, CifarImages
 from zoo.shapes import Shape
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from torchvision import datasets
 
+from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from zoo.data.data import OptionError
 from zoo.data.image_folder import EXTENSIONS
 from zoo.shapes import Shape

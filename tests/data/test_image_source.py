@@ -1,10 +1,11 @@
 """Images: where the augmentation stands among the transforms, and that it can be repeated."""
 
 import torch
-from sources import assert_loads_what_it_says, contradiction, declared
 
+from sources import assert_loads_what_it_says, contradiction, declared
 from zoo.data.augmentation import augmented, mixed
 from zoo.data.data import Rows
+from zoo.shapes import Shape
 from zoo.transforms import AUGMENTATIONS, Transform
 
 FAKE = {"size": 12, "image_size": [3, 8, 9], "num_classes": 4}
@@ -110,3 +111,14 @@ def test_a_training_image_meets_the_augmentation_on_its_way_and_the_mixing_at_it
         ("augmentation", 2),
     ]
     assert [place for place, _ in source.route(training=False)] == [("transforms", 0), ("transforms", 1)]
+
+
+def test_masks_have_a_class_for_each_pixel() -> None:
+    source = declared("FakeImages", size=3, image_size=[3, 4, 5], num_classes=2, masks=True)
+    assert_loads_what_it_says(source)
+    assert source.example().target == Shape("N", 4, 5, dtype="int64")
+
+
+def test_masks_are_not_left_behind_by_an_augmentation() -> None:
+    said = contradiction("FakeImages", masks=True, augmentation=[{"type": "RandomHorizontalFlip"}])
+    assert "leave their masks" in said

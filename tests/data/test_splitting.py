@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sources import contradiction, declared, refusal
 
+from sources import contradiction, declared, refusal
 from zoo.data.data import Rows
 from zoo.data.splitting import drawn, kept_out
 from zoo.errors import DataError

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sources import declared, refusal
 from torchvision import datasets
 
+from sources import declared, refusal
 from zoo.shapes import Shape
 
 

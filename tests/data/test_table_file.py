@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sources import assert_loads_what_it_says, contradiction, declared, refusal
 
+from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from zoo.data.data import OptionError
 from zoo.data.table import is_number
 from zoo.errors import DataError

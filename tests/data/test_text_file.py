@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from sources import assert_loads_what_it_says, contradiction, declared, refusal
 
+from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from zoo.data.data import OptionError
 from zoo.shapes import Shape
 

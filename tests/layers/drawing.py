@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from agreement import assert_agrees, batch_of, declared, expected, ruled, sizes_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from agreement import assert_agrees, batch_of, declared, expected, ruled, sizes_of
 from zoo.layers import Layer
 from zoo.shapes import Shape
 

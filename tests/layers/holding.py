@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from agreement import LENGTH, REFUSALS, assert_agrees, batch_of, declared, torch_refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
+from agreement import LENGTH, REFUSALS, assert_agrees, batch_of, declared, torch_refuses
 from zoo.errors import ShapeError
 from zoo.graph import layer_module
 from zoo.layers import LAYERS, Layer

@@ -1,10 +1,11 @@
 """The usual activations: as torch computes them, on every shape of floats."""
 
 import pytest
-from agreement import declared
-from holding import Drawn, flags, floats_only, hold, numbers, options, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
+from agreement import declared
+from holding import Drawn, flags, floats_only, hold, numbers, options, shapes
 
 IN_PLACE = options(inplace=flags)
 DRAWN: dict[str, Drawn] = {

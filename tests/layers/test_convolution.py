@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import assert_agrees, declared, ruled
-from drawing import Draw, documents, hold, hold_lengths, numbers, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch.utils.flop_counter import FlopCounterMode
 
+from agreement import assert_agrees, declared, ruled
+from drawing import Draw, documents, hold, hold_lengths, numbers, shapes
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
 

@@ -1,11 +1,11 @@
 """Layers that give probabilities: as torch computes them, along any axis but the batch."""
 
 import pytest
-from agreement import declared
-from holding import Options, axes, batch_first, floats_only, hold, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import declared
+from holding import Options, axes, batch_first, floats_only, hold, options, refusal, shapes
 from zoo.layers import Layer
 from zoo.layers.distribution import Distribution
 from zoo.shapes import Shape

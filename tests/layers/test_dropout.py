@@ -1,11 +1,11 @@
 """Dropout layers: as torch drops, on the shapes they are made for."""
 
 import pytest
-from agreement import declared
-from holding import Options, batch_first, flags, floats_only, hold, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import declared
+from holding import Options, batch_first, flags, floats_only, hold, options, refusal, shapes
 from zoo.layers import Layer
 from zoo.shapes import Shape
 

@@ -1,10 +1,10 @@
 """The judge of layers is judged: a module that differs, a rule too strict and options never drawn are found."""
 
 import pytest
-from holding import Options, Own, floats_only, hold, options, shapes
 from hypothesis import strategies as st
 from torch import nn
 
+from holding import Options, Own, floats_only, hold, options, shapes
 from zoo.layers import Layer
 from zoo.shapes import Shape
 

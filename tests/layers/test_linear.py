@@ -1,13 +1,13 @@
 """Linear and Identity: as torch computes them, with the costs that follow from their sizes."""
 
 import pytest
-from agreement import assert_agrees, batch_of, declared
-from holding import Options, flags, floats_only, hold, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from agreement import assert_agrees, batch_of, declared
+from holding import Options, flags, floats_only, hold, options, refusal, shapes
 from zoo.errors import ShapeError
 from zoo.layers import Layer
 from zoo.shapes import Shape

@@ -1,11 +1,11 @@
 """GroupNorm, InstanceNorm and response normalization: as torch normalises, row by row."""
 
 import pytest
-from agreement import declared
-from holding import Options, batch_first, flags, hold, numbers, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import declared
+from holding import Options, batch_first, flags, hold, numbers, options, refusal, shapes
 from zoo.layers import Layer
 from zoo.layers.axis import least
 from zoo.layers.local_normalization import GroupNorm

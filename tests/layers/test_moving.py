@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from agreement import LENGTH, assert_agrees, declared, given
-from holding import Options, Own, axes, hold, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
-from writing import assert_exports
 
+from agreement import LENGTH, assert_agrees, declared, given
+from holding import Options, Own, axes, hold, refusal, shapes
+from writing import assert_exports
 from zoo.errors import ShapeError
 from zoo.graph import layer_module
 from zoo.layers import Layer

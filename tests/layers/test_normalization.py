@@ -1,11 +1,11 @@
 """BatchNorm, LayerNorm and RMSNorm: as torch normalises, where a single row can be predicted."""
 
 import pytest
-from agreement import assert_agrees, batch_of, declared
-from holding import Options, batch_first, flags, floats_only, hold, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import assert_agrees, batch_of, declared
+from holding import Options, batch_first, flags, floats_only, hold, options, refusal, shapes
 from zoo.layers import Layer
 from zoo.layers.axis import least
 from zoo.layers.normalization import BatchNorm

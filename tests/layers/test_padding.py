@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import declared, ruled
-from drawing import Draw, documents, hold, hold_lengths, shapes
 from hypothesis import strategies as st
 
+from agreement import declared, ruled
+from drawing import Draw, documents, hold, hold_lengths, shapes
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
 

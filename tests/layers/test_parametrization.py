@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import assert_agrees, declared
 from pydantic import ValidationError
 from torch import Tensor
 
+from agreement import assert_agrees, declared
 from zoo.errors import ShapeError
 from zoo.layers.parametrization import PARAMETRIZATIONS
 from zoo.shapes import Shape

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import batch_of, declared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 from torchvision.models import VisionTransformer
-from writing import PLACE, assert_exports, assert_written, steps_of, written
 
+from agreement import batch_of, declared
+from writing import PLACE, assert_exports, assert_written, steps_of, written
 from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer

@@ -1,11 +1,11 @@
 """The rarer activations: as torch computes them, on every shape of floats."""
 
 import pytest
-from agreement import declared
-from holding import Drawn, batch_first, flags, floats_only, hold, numbers, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import declared
+from holding import Drawn, batch_first, flags, floats_only, hold, numbers, options, refusal, shapes
 from zoo.layers import Layer
 from zoo.layers.rectifier import GLU
 from zoo.shapes import Shape

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from agreement import declared
-from holding import Options, Own, floats_only, hold, numbers, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
-from writing import assert_exports
 
+from agreement import declared
+from holding import Options, Own, floats_only, hold, numbers, refusal, shapes
+from writing import assert_exports
 from zoo.layers import Layer
 from zoo.layers.layer import kind
 from zoo.layers.reduction import Reduction

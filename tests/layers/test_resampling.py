@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agreement import declared, ruled
-from drawing import Draw, documents, hold, hold_pairs, numbers, shapes
 from hypothesis import strategies as st
 
+from agreement import declared, ruled
+from drawing import Draw, documents, hold, hold_pairs, numbers, shapes
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
 

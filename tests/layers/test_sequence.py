@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from agreement import declared
 
+from agreement import declared
 from zoo.errors import ShapeError
 from zoo.layers.sequence import causal_mask, divided, steps
 from zoo.shapes import Shape

@@ -1,13 +1,13 @@
 """Layers that give a row other axes: as torch does, with the batch apart."""
 
 import pytest
-from agreement import assert_agrees, declared
-from holding import Options, Own, axes, floats_only, hold, options, refusal, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
-from writing import assert_exports
 
+from agreement import assert_agrees, declared
+from holding import Options, Own, axes, floats_only, hold, options, refusal, shapes
+from writing import assert_exports
 from zoo.layers import Layer
 from zoo.layers.shaping import Flatten, Squeeze, Unflatten
 from zoo.shapes import Shape

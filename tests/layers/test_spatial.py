@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from agreement import declared
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agreement import declared
 from zoo.errors import ShapeError
 from zoo.layers.spatial import Window, holdable, positions, spread
 from zoo.shapes import Shape

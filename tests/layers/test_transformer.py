@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import batch_of, declared, torch_refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
-from writing import PLACE, Cut, assert_close, assert_exports, assert_written, steps_of, written
 
+from agreement import batch_of, declared, torch_refuses
+from writing import PLACE, Cut, assert_close, assert_exports, assert_written, steps_of, written
 from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.shapes import Shape

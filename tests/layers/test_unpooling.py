@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from agreement import batch_of, declared, expected, ruled, sizes_of
-from drawing import EXAMPLES, REFUSALS, frozen, numbers, shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
+from agreement import batch_of, declared, expected, ruled, sizes_of
+from drawing import EXAMPLES, REFUSALS, frozen, numbers, shapes
 from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agreement import declared, ruled
-from drawing import Draw, documents, hold, hold_lengths, numbers, shapes
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from agreement import declared, ruled
+from drawing import Draw, documents, hold, hold_lengths, numbers, shapes
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agreement import assert_agrees, declared, torch_refuses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torchvision import ops
 
+from agreement import assert_agrees, declared, torch_refuses
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
 

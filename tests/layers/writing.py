@@ -6,9 +6,9 @@ import warnings
 from typing import Any, Literal
 
 import torch
-from agreement import LENGTH, batch_of, expected, sizes_of
 from torch import nn
 
+from agreement import LENGTH, batch_of, expected, sizes_of
 from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer

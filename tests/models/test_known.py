@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from measure import NAMES, SEGMENTING, accepts, heads, multiply_adds, parameters, undrawn, zeroed
 from pydantic import ValidationError
 from torch import hub, nn
 from torchvision.models import get_model, get_model_weights
 
 from conftest import REPOSITORY
+from measure import NAMES, SEGMENTING, accepts, heads, multiply_adds, parameters, undrawn, zeroed
 from zoo.errors import DataError, ShapeError
 from zoo.models.known import Architecture, torchvision
 from zoo.models.table import Entry, find, names

@@ -132,7 +132,7 @@ class Training:
             inputs, targets = feed.batch(order, state.epoch, state.step)
             value = objective(model(inputs), targets)
             optimizer.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
             optimizer.step()
             if each_step is not None:
                 each_step.step()
