@@ -42,7 +42,7 @@ def test_the_spec_of_a_run_is_the_resolved_one(write: Write) -> None:
     checked = check_file(write(linear()), ["train.epochs=1"])
     run = train_run(checked, "cpu", Destination(), TrainingProgress(1))
     assert run.checked.spec == checked.spec
-    assert json.loads(run.spec_file.read_text())["train"] == {"epochs": 1, "batch_size": 4, "shuffle": True, "seed": 0}
+    assert json.loads(run.spec_file.read_text())["train"] == {"epochs": 1, "batch_size": 4, "drop_last": False, "shuffle": True, "seed": 0}
 
 
 def test_the_environment_names_the_machine_in_general_terms(write: Write) -> None:
