@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from torchvision.ops import SqueezeExcitation, StochasticDepth
 
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
@@ -268,12 +270,14 @@ MODULES: tuple[nn.Module, ...] = (
     nn.Hardtanh(float("-inf"), 2.0),
     nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0])),
     nn.Sequential(nn.Linear(2, 2), nn.ReLU()),
+    SqueezeExcitation(8, 2, activation=nn.SiLU),
+    StochasticDepth(0.1, "row"),
 )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: type(module).__name__)
 def test_a_constructor_makes_the_module_again(module: nn.Module) -> None:
-    made = eval(constructor(module), {"nn": nn, "torch": torch})
+    made = eval(constructor(module), {"nn": nn, "torch": torch, "torchvision": torchvision})
     assert repr(made) == repr(module)
     sizes = [[(name, tensor.shape) for name, tensor in part.state_dict().items()] for part in (made, module)]
     assert sizes[0] == sizes[1]

@@ -56,9 +56,10 @@ def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
 
 def _owner(own: type[nn.Module]) -> str | None:
     """Return what the generated file calls the place of a class."""
+    from torchvision import ops
     from torchvision.transforms import v2
 
-    for place, text in ((nn, "nn"), (v2, "v2")):
+    for place, text in ((nn, "nn"), (v2, "v2"), (ops, "torchvision.ops")):
         if getattr(place, own.__name__, None) is own:
             return text
     return None
@@ -85,6 +86,10 @@ def _attributes(module: nn.Module) -> dict[str, object]:
     found = {name: value for name, value in inspect.getmembers_static(module) if not name.startswith("_")}
     read = {name: getattr(module, name) for name in found if not callable(found[name])} | dict(module.named_buffers())
     read |= {name: value is not None for name, value in module._parameters.items()}
+    if type(module).__name__ == "SqueezeExcitation":
+        squeeze = module.get_submodule("fc1")
+        read |= {"input_channels": squeeze.in_channels, "squeeze_channels": squeeze.out_channels}
+        read |= {name: type(getattr(module, name)) for name in ("activation", "scale_activation")}
     if isinstance(module, nn.MultiheadAttention):
         read |= {"bias": module.in_proj_bias is not None, "add_bias_kv": module.bias_k is not None}
         read = {
@@ -123,7 +128,7 @@ def _call(owner: str, own: type[nn.Module], read: Options, collapse: bool) -> st
 
 
 def _plain(value: object) -> bool:
-    return isinstance(value, bool | int | float | str | None)
+    return isinstance(value, bool | int | float | str | type | None)
 
 
 def _collapsed(value: object) -> object:
@@ -141,6 +146,9 @@ def literal(value: object) -> str | None:
         return '"' + value + '"' if value.isidentifier() else repr(value)
     if value is None or isinstance(value, bool | int | float | torch.dtype):
         return repr(value)
+    named = getattr(value, "__name__", "")
+    if isinstance(value, type) and getattr(nn, named, None) is value:
+        return f"nn.{named}"
     if isinstance(value, Tensor):
         return f"torch.tensor({value.tolist()!r})" if prod(value.shape) <= LARGEST_TENSOR else None
     if isinstance(value, tuple | list):
@@ -154,10 +162,11 @@ def literal(value: object) -> str | None:
 
 def _equal(text: str, module: nn.Module) -> bool:
     """Return whether the call makes a module of the same type, with the same options and tensors of the same sizes."""
+    import torchvision
     from torchvision.transforms import v2
 
     # The text has been put together from literals and torch's own names above.
-    names: dict[str, Any] = {"nn": nn, "torch": torch, "v2": v2}
+    names: dict[str, Any] = {"nn": nn, "torch": torch, "torchvision": torchvision, "v2": v2}
     try:
         with torch.device("meta"):
             made = eval(text, names)

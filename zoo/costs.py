@@ -66,7 +66,7 @@ class Memory:
     optimizer: int | None
     """None where the state has another size than the weights."""
     activations: int | None
-    """None where a sequence has no longest."""
+    """None where a sequence has no longest, or where a known architecture does not say what stands inside."""
 
     @property
     def total(self) -> int | None:
@@ -146,6 +146,8 @@ def _momentum(optimizer: Strict) -> int:
 
 
 def _activations(steps: tuple[PlacedLayer, ...], batch: int) -> int | None:
+    if any(placed.layer.whole for placed in steps):
+        return None
     try:
         return sum(_bytes(placed.result, batch) for placed in steps)
     except TypeError:

@@ -238,7 +238,10 @@ def _prove(checked: CheckedSpec, text: str) -> None:
     """
     from collections import OrderedDict
 
+    import torchvision
+
     names: dict[str, Any] = {"torch": torch, "nn": nn, "Tensor": torch.Tensor, "OrderedDict": OrderedDict}
+    names["torchvision"] = torchvision
     # The text holds literals, torch's own names and ids alone: letters, digits and _.
     exec(compile(text, "<ejected>", "exec"), names)
     with torch.random.fork_rng(devices=[]):
