@@ -41,17 +41,27 @@ def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
     if names and len(frozen) == len(names):
         message = "every tensor is frozen, so nothing is trained"
         yield source.problem(("freeze",), message, f'let one go: add "!{names[-1]}"')
+    left = [name for name in names if name not in frozen]
     for index, group in enumerate(checked.spec.optimizer.parameter_groups):
         path: Path = ("optimizer", "groups", index, "match")
         patterns = (group.match,) if isinstance(group.match, str) else group.match
         trained = [name for name in names if name not in frozen]
-        yield from _idle(checked, path, patterns, trained)
+        said = list(_idle(checked, path, patterns, trained, " that is trained"))
+        yield from said
+        taken = selected(patterns, left)
+        if not (taken or said):
+            message = "the groups above take every tensor that this one matches"
+            yield source.problem(path, message, "put the group with fewer tensors first")
+        left = [name for name in left if name not in taken]
 
 
-def _idle(checked: CheckedSpec, path: Path, patterns: tuple[str, ...], names: Sequence[str]) -> Iterator[Problem]:
+def _idle(
+    checked: CheckedSpec, path: Path, patterns: tuple[str, ...], names: Sequence[str], which: str = ""
+) -> Iterator[Problem]:
+    """Yield a problem for each pattern that fits none of the names."""
     for index in idle(patterns, names):
         here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
-        message = f'the pattern "{patterns[index]}" matches no tensor that is trained'
+        message = f'the pattern "{patterns[index]}" matches no tensor{which}'
         yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
 
 
@@ -125,17 +135,28 @@ def _scheduler_problems(checked: CheckedSpec) -> Iterator[Problem]:
 
 
 def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:
-    """Yield the initializers that fill nothing, or what they cannot fill."""
-    for index, initializer in enumerate(checked.spec.init):
-        if not isinstance(initializer, Filling):
-            continue
-        path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
-        patterns = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
-        yield from _idle(checked, (*path, "match"), patterns, list(checked.parameters))
-        for name, sizes in checked.parameters.items():
-            try:
-                if initializer.matches(name):
-                    initializer.require(name, sizes)
-            except ShapeError as error:
-                yield checked.source.problem((*path, error.option), error.message, error.remedy)
-                break
+    """Yield the initializers that fill nothing, what they cannot fill, or what later ones fill anew."""
+    several, names = checked.spec.init, list(checked.parameters)
+    left = set(names)  # what no later initializer fills
+    problems: list[Problem] = []
+    for index, initializer in reversed(list(enumerate(several))):
+        if isinstance(initializer, Filling):
+            path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
+            filled = selected(initializer.match, names)
+            problems += _filling_problems(checked, (*path, "match"), initializer, filled)
+            if filled and left.isdisjoint(filled):
+                message = f"later initializers fill all that {type(initializer).__name__} fills"
+                problems.append(checked.source.problem((*path, "match"), message, "remove it, or put it below them"))
+            left -= set(filled)
+    yield from reversed(problems)
+
+
+def _filling_problems(checked: CheckedSpec, path: Path, initializer: Filling, filled: list[str]) -> Iterator[Problem]:
+    patterns = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
+    yield from _idle(checked, path, patterns, list(checked.parameters))
+    for name in filled:
+        try:
+            initializer.require(name, checked.parameters[name])
+        except ShapeError as error:
+            yield checked.source.problem((*path[:-1], error.option), error.message, error.remedy)
+            return

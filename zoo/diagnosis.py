@@ -46,7 +46,8 @@ def problems_of(source: Source, error: ValidationError, root: type[Strict]) -> t
     for detail in error.errors(include_url=False):
         if detail["type"] == "too_short" and _long_enough(source.value, detail):
             continue  # pydantic counts only the members it accepts; the refused ones have problems of their own
-        by_path.setdefault(_path(source.value, detail), []).append(detail)
+        path = _path(source.value, detail)
+        by_path.setdefault(path[:-1] if _short(detail) else path, []).append(detail)
     problems = [_problem(source, path, details, root) for path, details in by_path.items()]
     return tuple(sorted(problems, key=lambda problem: (problem.place.line, problem.place.column)))
 
@@ -72,6 +73,11 @@ def _long_enough(document: object, detail: ErrorDetails) -> bool:
     return isinstance(value, list) and len(value) >= int(detail["ctx"]["min_length"])
 
 
+def _short(detail: ErrorDetails) -> bool:
+    """Return whether a list has a place for a value that is not there."""
+    return detail["type"] == "missing" and isinstance(detail["loc"][-1], int)
+
+
 def _value(document: object, path: Path) -> object:
     here: Any = document  # JSON values, walked by key
     for step in path:
@@ -87,7 +93,7 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
     owner = path[:-1]
     name = str(path[-1]) if path else "the spec"
     match detail["type"]:
-        case "missing":
+        case "missing" if not _short(detail):
             whose = _name_of(source, owner, root)
             remedy = f'write "{name}": …{_about(owner, name, source, root)}'
             return source.problem(owner, f'{whose} needs "{name}"', remedy)
@@ -118,6 +124,8 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
 def _wanted(detail: ErrorDetails) -> str:
     """Return what may stand in the place of a refused value."""
     kind, context = detail["type"], detail.get("ctx", {})
+    if _short(detail):
+        return f"a list of {int(detail['loc'][-1]) + 1}"
     if kind in _NOUNS:
         return _NOUNS[kind]
     if kind in _BOUNDS:
@@ -126,9 +134,9 @@ def _wanted(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         return str(context["expected"]).replace("'", '"')
     if kind == "too_short":
-        return f"at least {context['min_length']} of them"
+        return f"a list of {context['min_length']} or more"
     if kind == "too_long":
-        return f"at most {context['max_length']} of them"
+        return f"a list of {context['max_length']} or fewer"
     if kind == "string_pattern_mismatch":
         return f"a string that matches {context['pattern']}"
     if kind in ("string_too_long", "string_too_short"):

@@ -17,18 +17,6 @@ THE_INPUT = -1
 """The step that gives the model's input."""
 INPUT_ID = "input"
 """What `from` calls the model's input."""
-# These give their input, or a view of it, so that overwriting their output overwrites their input.
-_VIEW_NAMES = """
-Identity Flatten Unflatten Reshape Permute Transpose Squeeze Unsqueeze Select Index Narrow Dropout Dropout1d Dropout2d
-Dropout3d AlphaDropout FeatureAlphaDropout StochasticDepth
-"""
-_VIEWS = frozenset(_VIEW_NAMES.split())
-
-# Their gradient is computed from their output.
-_KEEPER_NAMES = """
-ReLU Sigmoid Tanh Softmax Softmax2d Softmin LogSoftmax ELU SELU CELU Hardtanh ReLU6 LeakyReLU RReLU Threshold
-"""
-_KEEPS_ITS_OUTPUT = frozenset(_KEEPER_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -48,6 +36,8 @@ class PlacedLayer:
     """What comes out."""
     tied: int | None = None
     """The step whose weight it uses as its own."""
+    called: str = ""
+    """How a message calls it: by its id, or by the type that the spec writes."""
 
     @property
     def learned(self) -> dict[str, Sizes]:
@@ -72,6 +62,17 @@ def _first(value: Value) -> Shape:
     return value if isinstance(value, Shape) else _first(value[0])
 
 
+@dataclass(frozen=True)
+class _Speech:
+    """How a message speaks of a layer and of what gives its inputs."""
+
+    kind: str
+    givers: tuple[str, ...]
+    """For each input who gives it, with the verb."""
+    owner: str = ""
+    """How the composite is called that joins the inputs, where one does."""
+
+
 class _Refused(Exception):
     """A layer refuses its input, so that nothing is known of what follows; its problem is written down."""
 
@@ -86,11 +87,14 @@ class Placer:
     """What named sizes stand for."""
     steps: list[PlacedLayer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    _whole: tuple[tuple[Layer, ...], Path] = ((), ())
+    """The layers of the model, and where they stand."""
     _scopes: list[dict[str, int]] = field(default_factory=lambda: [{INPUT_ID: THE_INPUT}])
     _spoken: dict[int, str] = field(default_factory=lambda: {THE_INPUT: "the data"})
 
     def place(self, layers: tuple[Layer, ...], path: Path) -> bool:
         """Lay out a whole model; return whether every layer has found its place."""
+        self._whole = (layers, path)
         try:
             last = self.chain(layers, path, (), THE_INPUT)
         except _Refused:
@@ -121,17 +125,19 @@ class Placer:
             return step
         return self.step(layer, path, names, (first, *(self._find(name, path) for name in layer.joined)))
 
-    def step(self, declared: Layer, path: Path, names: tuple[str, ...], inputs: tuple[int, ...]) -> int:
-        """Return the number of a layer's step, fed by those of `inputs`."""
+    def step(
+        self,
+        declared: Layer,
+        path: Path,
+        names: tuple[str, ...],
+        inputs: tuple[int, ...],
+        speech: _Speech | None = None,
+    ) -> int:
+        """Return the number of a layer's step, fed by those of `inputs`; `speech` where a composite speaks for it."""
         if len(self.steps) >= MOST_STEPS:
             message = f"the model has more than {MOST_STEPS:,} layers"
             self._refuse(path, "type", message, "repeat fewer times")
         values = tuple(self.input if step == THE_INPUT else self.steps[step].result for step in inputs)
-        given = " and ".join(
-            dict.fromkeys(
-                f"{self._spoken[step]} gives {shown(value)}" for step, value in zip(inputs, values, strict=True)
-            )
-        )
         try:
             layer = declared.with_sizes(self.sizes)
         except ShapeError as error:
@@ -139,12 +145,23 @@ class Placer:
         try:
             result = layer.infer(values)
         except ShapeError as error:
-            self._refuse(path, error.option or "type", f"{error.message}, but {given}", error.remedy)
+            self._refuse_input(path, error, speech or self._speech(declared, inputs), values)
         tied = self._tied(layer, path, _first(values[0]))
-        self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result, tied))
+        called = speech.owner if speech else declared.id or kind(declared)
+        self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result, tied, called))
         step = len(self.steps) - 1
         self._spoken[step] = layer.id or f"{kind(layer)} above"
         return step
+
+    def _speech(self, layer: Layer, inputs: tuple[int, ...]) -> _Speech:
+        return _Speech(kind(layer), tuple(f"{self._spoken[step]} gives" for step in inputs))
+
+    def _refuse_input(self, path: Path, error: ShapeError, speech: _Speech, values: tuple[Value, ...]) -> NoReturn:
+        """Write down what a layer needs, and what each of its inputs gives."""
+        givers = dict.fromkeys(f"{gives} {shown(value)}" for gives, value in zip(speech.givers, values, strict=True))
+        _, verb, what = error.message.partition(" needs ")
+        message = f"{speech.kind}{verb}{what}" if speech.owner else error.message
+        self._refuse(path, error.option or "type", f"{message}, but {' and '.join(givers)}", error.remedy)
 
     def _tied(self, layer: Layer, path: Path, given: Shape) -> int | None:
         """Return the step whose weight a layer uses as its own, after comparing the sizes."""
@@ -157,7 +174,12 @@ class Placer:
         if own is None or own != theirs:
             has = f"a weight of {list(theirs)}" if theirs else "no weight"
             needs = f"one of {list(own)}" if own else "none that can be tied"
-            self._refuse(path, "tie", f"{layer.tie} has {has}, but {kind(layer)} needs {needs}", "tie equal sizes")
+            self._refuse(
+                path,
+                "tie",
+                f"{layer.tie} has {has}, but {kind(layer)} needs {needs}",
+                "name a layer that has one of these sizes, or remove tie",
+            )
         return step
 
     def _refuse(self, path: Path, option: str, message: str, remedy: str) -> NoReturn:
@@ -168,7 +190,15 @@ class Placer:
         known = {key: step for scope in self._scopes for key, step in scope.items()}  # the innermost scope wins
         if name in known:
             return known[name]
-        return self._refuse(path, option, f'no layer before this one has the id "{name}"', suggestion(name, known))
+        place = next(_places_of(name, *self._whole), None)
+        remedy = suggestion(name, known)
+        if place is None:
+            self._refuse(path, option, f'no layer before this one has the id "{name}"', remedy)
+        if len(place) > len(path):
+            message = f'the layer "{name}" stands inside another one, which alone can name it'
+            self._refuse(path, option, message, "give that one an id, and name it")
+        where = "is this one itself" if place == path else "stands below this one"
+        return self._refuse(path, option, f'the layer "{name}" {where}', f"name one above, or {remedy}")
 
     def _judge_uses(self, last: int) -> None:
         """Refuse layers whose output nothing uses, and in-place layers that overwrite what another one reads."""
@@ -178,13 +208,14 @@ class Placer:
                 readers.setdefault(given, []).append(number)
         for number, placed in enumerate(self.steps):
             if number != last and number not in readers:
-                message = f"nothing uses the output of {_called(placed)}"
+                message = f"nothing uses the output of {placed.called}"
                 remedy = 'remove the layer, or name its id in another layer\'s "from"'
                 self.problems.append(self.source.problem((*placed.path, "type"), message, remedy))
         roots: dict[int, int] = {THE_INPUT: THE_INPUT}
         for number, placed in enumerate(self.steps):
             overwrites = _in_place(placed.layer)
-            roots[number] = roots[placed.inputs[0]] if overwrites or kind(placed.layer) in _VIEWS else number
+            shares = overwrites or placed.layer.shares_input
+            roots[number] = roots[placed.inputs[0]] if shares else number
             if overwrites:
                 self._judge_overwriting(number, roots, readers)
 
@@ -192,23 +223,27 @@ class Placer:
         """Refuse an in-place layer where somebody else needs what it overwrites, for the output or for the gradient."""
         placed = self.steps[number]
         same = [step for step, root in roots.items() if root == roots[number] and step != number]
-        others = [reader for step in same for reader in readers[step] if roots.get(reader) != roots[number]]
-        keepers = [step for step in same if step != THE_INPUT and kind(self.steps[step].layer) in _KEEPS_ITS_OUTPUT]
-        for culprit in (*others, *keepers):
-            what = (
-                "its input, which {} reads too" if culprit in others else "the output of {}, which its gradient needs"
-            )
-            message = f"{kind(placed.layer)} overwrites {what.format(_called(self.steps[culprit]))}"
-            self.problems.append(self.source.problem((*placed.path, "inplace"), message, "remove inplace"))
+        readers_before = (reader for step in same for reader in readers[step] if roots.get(reader) != roots[number])
+        keepers = (step for step in same if step != THE_INPUT and _keeps_output(self.steps[step].layer))
+        if THE_INPUT in same:
+            harm = "the model's input, which is the data's"
+        elif (other := next(readers_before, None)) is not None:
+            harm = f"its input, which {self.steps[other].called} reads too"
+        elif (keeper := next(keepers, None)) is not None:
+            harm = f"the output of {self.steps[keeper].called}, which its gradient needs"
+        else:
             return
+        message = f"{kind(placed.layer)} overwrites {harm}"
+        self.problems.append(self.source.problem((*placed.path, "inplace"), message, "remove inplace"))
 
 
 def _in_place(layer: Layer) -> bool:
     return bool(getattr(layer, "inplace", False))
 
 
-def _called(placed: PlacedLayer) -> str:
-    return placed.layer.id or kind(placed.layer)
+def _keeps_output(layer: Layer) -> bool:
+    """Return whether torch computes the layer's gradient from its output."""
+    return layer.keeps_output or (_in_place(layer) and layer.keeps_output_in_place)
 
 
 def nested(layer: Layer) -> Iterator[tuple[Path, tuple[Layer, ...]]]:
@@ -222,11 +257,19 @@ def nested(layer: Layer) -> Iterator[tuple[Path, tuple[Layer, ...]]]:
                 yield from (((option, index), part) for index, part in enumerate(parts))
 
 
+def _places_of(name: str, layers: tuple[Layer, ...], path: Path) -> Iterator[Path]:
+    """Yield where layers of this id stand, those of the outer lists first."""
+    yield from ((*path, index) for index, layer in enumerate(layers) if layer.id == name)
+    for index, layer in enumerate(layers):
+        for inner, parts in nested(layer):
+            yield from _places_of(name, parts, (*path, index, *inner))
+
+
 def shown(value: Value) -> str:
     """Return a shape, or the shapes of several tensors, as a message writes them."""
     if isinstance(value, Shape):
         return str(value)
-    return f"{len(value)} tensors " + ", ".join(shown(part) for part in value)
+    return f"[{', '.join(map(shown, value))}]"
 
 
 @dataclass(frozen=True)
@@ -237,11 +280,19 @@ class _Site:
     layer: Layer
     path: Path
     names: tuple[str, ...]
+    _givers: list[str] = field(default_factory=list)
+    """What gave the end of each chain laid out, with the verb."""
 
     def chain(self, path: tuple[str | int, ...], names: tuple[str, ...], layers: tuple[Layer, ...], step: int) -> int:
         """Return the last step of `layers`, which stand at `path` below the composite."""
+        where = ".".join(map(str, path))
+        self._givers.append(
+            (f"its {where} give" if where == "layers" else f"its {where} gives") if layers else "its input is"
+        )
         return self.placer.chain(layers, (*self.path, *path), (*self.names, *names), step)
 
     def join(self, layer: Layer, steps: tuple[int, ...]) -> int:
-        """Return the step of a layer that joins the outputs of others; it goes by the composite's name."""
-        return self.placer.step(layer, self.path, self.names, steps)
+        """Return the step of a layer that joins the ends of the chains laid out; it goes by the composite's name."""
+        called = self.layer.id or kind(self.layer)
+        speech = _Speech(kind(self.layer), tuple(self._givers), called)
+        return self.placer.step(layer, self.path, self.names, steps, speech)

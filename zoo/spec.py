@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Annotated, Any
 
@@ -99,6 +98,8 @@ class Spec(Strict):
 
     def sha256(self) -> str:
         """Return the hash of what the model is; its summary, and where the data lies, do not count."""
+        import hashlib  # loads OpenSSL, which no check needs
+
         meaning = {key: value for key, value in self.portable().items() if key != "summary"}
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
 

@@ -26,10 +26,10 @@ def expand(source: Source) -> Source:
     """
     blocks = source.value.get("blocks")
     model = source.value.get("model")
-    if blocks is None or not isinstance(model, dict):
+    if not isinstance(model, dict):
         return source
     expansion = _Expansion(source, blocks if isinstance(blocks, dict) else {})
-    expansion.judge_templates()
+    expansion.judge_templates(blocks)
     value = {key: part for key, part in source.value.items() if key != "blocks"}
     value["model"] = expansion.walk(model, ("model",), ())
     unused = [name for name in expansion.templates if name not in expansion.used]
@@ -58,9 +58,10 @@ class _Expansion:
     def tell(self, path: Path, message: str, remedy: str) -> None:
         self.told.append((path, message, remedy))
 
-    def judge_templates(self) -> None:
+    # Any: a JSON value.
+    def judge_templates(self, blocks: Any) -> None:
         """Keep the templates that are objects with layers."""
-        if not isinstance(self.source.value["blocks"], dict):
+        if blocks is not None and not isinstance(blocks, dict):
             self.tell(("blocks",), "blocks is no object", 'write {"NAME": {"layers": […]}}')
         for name, template in self.blocks.items():
             path: Path = ("blocks", name)
@@ -101,7 +102,11 @@ class _Expansion:
         template = self.templates.get(name) if isinstance(name, str) else None
         if not isinstance(name, str) or template is None:
             if name not in self.blocks:
-                remedy = suggestion(str(name), self.blocks) if self.blocks else "write it into blocks"
+                remedy = (
+                    suggestion(str(name), self.blocks)
+                    if self.blocks
+                    else f'write "blocks": {{"{name}": {{"layers": […]}}}}'
+                )
                 self.tell((*path, "name"), f'there is no template "{name}"', remedy)
             return {**kept, "layers": []}
         self.used.add(name)

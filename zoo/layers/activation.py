@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from zoo.layers.layer import Elementwise
 from zoo.layers.namesake import Namesake
@@ -37,6 +37,7 @@ class ReLU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["ReLU"]
 
 
@@ -55,6 +56,7 @@ class LeakyReLU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html
     """
 
+    keeps_output_in_place: ClassVar[bool] = True
     type: Literal["LeakyReLU"]
     negative_slope: Number = 0.01
     """The slope below zero."""
@@ -70,6 +72,7 @@ class ELU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.ELU.html
     """
 
+    keeps_output_in_place: ClassVar[bool] = True
     type: Literal["ELU"]
     alpha: Number = 1.0
     """What the function nears far below zero, negated."""
@@ -123,6 +126,7 @@ class Sigmoid(Activation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["Sigmoid"]
 
 
@@ -132,4 +136,5 @@ class Tanh(Activation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["Tanh"]

@@ -14,6 +14,7 @@ from zoo.shapes import Shape
 class Distribution(Namesake):
     """What every layer has that gives probabilities along an axis."""
 
+    keeps_output: ClassVar[bool] = True
     any_axes: ClassVar[bool] = True
     dim: Axis
     """The axis along which they add up to 1; torch deprecates leaving it out."""
@@ -62,6 +63,7 @@ class Softmax2d(Namesake):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["Softmax2d"]
 
     def output_shape(self, shape: Shape) -> Shape:

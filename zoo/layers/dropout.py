@@ -14,6 +14,7 @@ from zoo.strict import Probability
 class Dropping(Namesake):
     """What every dropout layer has."""
 
+    shares_input: ClassVar[bool] = True
     p: Probability = 0.5
     """Probability that a number, or a whole channel, is dropped."""
     inplace: bool = False

@@ -45,6 +45,13 @@ class Layer(Strict):
     whole: ClassVar[bool] = False
     """Whether the layer is a known model: it stands where the model stands, and its tensors keep their own names."""
 
+    shares_input: ClassVar[bool] = False
+    """Whether what it gives may be its input, or a view of it: what overwrites the one overwrites the other."""
+    keeps_output: ClassVar[bool] = False
+    """Whether torch computes its gradient from what it gives, so that nothing may overwrite that."""
+    keeps_output_in_place: ClassVar[bool] = False
+    """Whether torch does so where the layer overwrites its input."""
+
     id: LayerId | None = None
     """Name in the state dict and in messages; without it, the layer's position counted from 0."""
     source: Annotated[LayerId | None, Field(alias="from")] = None

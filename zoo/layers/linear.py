@@ -59,6 +59,7 @@ class Identity(Namesake):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Identity"]
     any_axes: ClassVar[bool] = True
 

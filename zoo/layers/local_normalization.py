@@ -160,6 +160,7 @@ class CrossMapLRN2d(ResponseNorm):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossMapLRN2d.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["CrossMapLRN2d"]
     size: Annotated[Count, Field(ge=2)]
     """How many channels beside one another count; torch fails to train a single one."""

@@ -20,6 +20,7 @@ class Permute(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.permute.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Permute"]
     any_axes: ClassVar[bool] = True
     dims: Annotated[tuple[Axis, ...], Field(min_length=1, max_length=8)]
@@ -50,6 +51,7 @@ class Transpose(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.transpose.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Transpose"]
     any_axes: ClassVar[bool] = True
     dim0: Axis
@@ -78,6 +80,7 @@ class Transpose(Function):
 class Select(Function):
     """One of several tensors, such as the outputs and the last states of an LSTM."""
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Select"]
     any_axes: ClassVar[bool] = True
     index: Output | Annotated[tuple[Output, ...], Field(min_length=1, max_length=8)]
@@ -117,6 +120,7 @@ class Index(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.select.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Index"]
     any_axes: ClassVar[bool] = True
     dim: Axis
@@ -152,6 +156,7 @@ class Narrow(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.narrow.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Narrow"]
     any_axes: ClassVar[bool] = True
     dim: Axis

@@ -28,6 +28,7 @@ class RReLU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.RReLU.html
     """
 
+    keeps_output_in_place: ClassVar[bool] = True
     type: Literal["RReLU"]
     lower: Number = 1 / 8
     """The smallest slope below zero."""
@@ -82,6 +83,7 @@ class SELU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.SELU.html
     """
 
+    keeps_output_in_place: ClassVar[bool] = True
     type: Literal["SELU"]
 
 
@@ -91,6 +93,7 @@ class CELU(InPlaceActivation):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CELU.html
     """
 
+    keeps_output_in_place: ClassVar[bool] = True
     type: Literal["CELU"]
     alpha: Divisor = 1.0
     """What the function nears far below zero, negated; not 0."""

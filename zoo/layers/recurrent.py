@@ -123,6 +123,7 @@ class LSTM(Recurrent):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
     """
 
+    keeps_output: ClassVar[bool] = True
     gates: ClassVar[int] = 4
     type: Literal["LSTM"]
     proj_size: Annotated[int, Field(ge=0, le=LARGEST_SIZE)] = 0

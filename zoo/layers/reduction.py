@@ -67,6 +67,7 @@ class Max(Reduction):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.amax.html
     """
 
+    keeps_output: ClassVar[bool] = True
     type: Literal["Max"]
 
     def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:

@@ -48,6 +48,7 @@ class Flatten(Namesake):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Flatten"]
     start_dim: Axis = 1
     """First axis to join; 0 is the batch and stays apart."""
@@ -80,6 +81,7 @@ class Unflatten(Namesake):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Unflatten"]
     dim: Axis
     """The axis that is parted; 0 is the batch and stays whole."""
@@ -108,6 +110,7 @@ class Reshape(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.reshape.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Reshape"]
     shape: Parts
     """The sizes of the axes after the batch; one of them may be -1."""
@@ -138,6 +141,7 @@ class Squeeze(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Squeeze"]
     any_axes: ClassVar[bool] = True
     dim: Axes
@@ -168,6 +172,7 @@ class Unsqueeze(Function):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["Unsqueeze"]
     any_axes: ClassVar[bool] = True
     dim: Axis

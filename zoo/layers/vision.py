@@ -78,6 +78,7 @@ class StochasticDepth(Layer):
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.ops.StochasticDepth.html
     """
 
+    shares_input: ClassVar[bool] = True
     type: Literal["StochasticDepth"]
     p: Probability
     """Probability of zeros."""
@@ -104,6 +105,7 @@ class StochasticDepth(Layer):
 class _DropBlock(Layer):
     """What DropBlock2d and DropBlock3d share."""
 
+    shares_input: ClassVar[bool] = True
     rank: ClassVar[int]
 
     p: Probability
