@@ -11,6 +11,15 @@ import pytest
 from conftest import REPOSITORY, linear
 from zoo.build import fresh_model
 from zoo.check import check_file
+from zoo.choice import Choice
+from zoo.data import DATA
+from zoo.initializers import INITIALIZERS
+from zoo.layers import LAYERS
+from zoo.losses import LOSSES
+from zoo.metrics import METRICS
+from zoo.optimizers import OPTIMIZERS
+from zoo.schedulers import SCHEDULERS
+from zoo.transforms import AUGMENTATIONS, TRANSFORMS
 
 GUIDE = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```json\n(.*?)```$", GUIDE, re.MULTILINE | re.DOTALL)
@@ -34,3 +43,23 @@ def test_every_key_of_a_spec_is_explained() -> None:
 
     keys = {field.alias or name for name, field in Spec.model_fields.items()} - {"$schema"}
     assert [key for key in sorted(keys) if f"`{key}`" not in GUIDE] == []
+
+
+@pytest.mark.parametrize(
+    ("title", "choice"),
+    [
+        ("Layers", LAYERS),
+        ("Data", DATA),
+        ("Transforms", TRANSFORMS),
+        ("Augmentation", AUGMENTATIONS),
+        ("Losses", LOSSES),
+        ("Metrics", METRICS),
+        ("Optimizers", OPTIMIZERS),
+        ("Schedulers", SCHEDULERS),
+        ("Initializers", INITIALIZERS),
+    ],
+)
+def test_all_words_are_listed(title: str, choice: Choice) -> None:
+    listed = GUIDE.split(f"\n{title}: ")[1].split(".\n")[0].replace("\n", " ").split(", ")
+    fixed = TRANSFORMS.names if title == "Augmentation" else ()
+    assert listed == [name for name in choice.names if name not in fixed]
