@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from math import isinf, isnan, prod
 from typing import Any
 
@@ -54,7 +55,7 @@ def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
                 yield text
 
 
-def _owner(own: type[nn.Module]) -> str | None:
+def _owner(own: type[object]) -> str | None:
     """Return what the generated file calls the place of a class."""
     from torchvision import ops
     from torchvision.transforms import v2
@@ -149,6 +150,8 @@ def literal(value: object) -> str | None:
     named = getattr(value, "__name__", "")
     if isinstance(value, type) and getattr(nn, named, None) is value:
         return f"nn.{named}"
+    if isinstance(value, Enum) and _owner(type(value)) == "v2":
+        return f"v2.{type(value).__name__}.{value.name}"
     if isinstance(value, Tensor):
         return f"torch.tensor({value.tolist()!r})" if prod(value.shape) <= LARGEST_TENSOR else None
     if isinstance(value, tuple | list):

@@ -58,9 +58,13 @@ class Transform(Strict):
         return module
 
     def arguments(self) -> dict[str, Any]:
-        """Return the options as torchvision takes them."""
+        """Return the options as every supported torchvision takes them; before 0.29, it wants its own names."""
+        from torchvision.transforms import v2
+
         # Any: whatever torchvision's own signature wants.
         values = {name: getattr(self, name) for name in type(self).model_fields if name != "type"}
+        if "interpolation" in values:
+            values["interpolation"] = v2.InterpolationMode(values["interpolation"])
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def with_classes(self, classes: int) -> Self:
