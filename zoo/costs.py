@@ -102,7 +102,7 @@ def costs(checked: CheckedSpec) -> Costs:
             shown(placed.result),
             _sizes(placed.result),
             count,
-            placed.layer.multiply_adds(placed.input),
+            placed.layer.cost(placed.values),
         )
         for placed, count in zip(checked.layers, counts, strict=True)
     )

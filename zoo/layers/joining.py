@@ -1,11 +1,12 @@
-"""Layers that join several tensors into one: Add, Multiply, Concat."""
+"""Layers that join several tensors into one: Add, Multiply, MatMul, Concat."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal
 
 from zoo.errors import ShapeError
-from zoo.layers.layer import Emitter, Function, LayerId, kind
+from zoo.layers.layer import Emitter, Function, LayerId, kind, require_float
 from zoo.shapes import Dimension, Shape, Value
 from zoo.strict import Field
 
@@ -102,6 +103,55 @@ class Multiply(_Elementwise):
         for other in inputs[1:]:
             product = product * other
         return product
+
+
+class MatMul(Joining):
+    """The matrix product of the layer above (N, …, R, S) and of the one in `from` (N, …, S, C): (N, …, R, C).
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.matmul.html
+    """
+
+    type: Literal["MatMul"]
+
+    def join(self, shapes: list[Shape]) -> Shape:
+        """Return the shape of the product; an axis before the matrices may be 1 on one side, as torch broadcasts.
+
+        Raises:
+            ShapeError: there are more than two; these are no matrices of floats of one rank, with the batch first; or
+                their sizes do not fit.
+        """
+        if len(shapes) > 2:
+            raise ShapeError("MatMul needs one id in from", "write one, and another MatMul below", "from")
+        one, other = shapes
+        if one.rank < 3 or one.rank != other.rank or not (one.batched and other.batched):
+            message = "MatMul needs matrices on both sides, with the batch on the first axis and as many axes"
+            raise ShapeError(message, 'give both (N, rows, columns): {"type": "Unsqueeze"} or "Permute" above it')
+        for shape in shapes:
+            require_float(self, shape)
+        if one.dims[-1] != other.dims[-2]:
+            message = f"MatMul needs as many rows from the one in from as the layer above has columns, {one.dims[-1]}"
+            raise ShapeError(message, 'exchange axes of one of the two: {"type": "Transpose"} above it')
+        lead: list[Dimension] = []
+        for sizes in zip(one.dims[:-2], other.dims[:-2], strict=True):
+            wide = {size for size in sizes if size != 1}
+            if len(wide) > 1:
+                message = "MatMul needs axes before the matrices that agree or are 1"
+                raise ShapeError(message, "make them alike, or give one side an axis of size 1")
+            lead.append(wide.pop() if wide else 1)
+        return one.with_dims(*lead, one.dims[-2], other.dims[-1])
+
+    def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
+        """Return torch.matmul of the two."""
+        import torch
+
+        return torch.matmul(*inputs)
+
+    def cost(self, values: tuple[Value, ...]) -> int:
+        """Return rows · columns of each product, times what is summed for each number."""
+        one, other = (value for value in values if isinstance(value, Shape))
+        longest = max(one.longest or 1, other.longest or 1)
+        sizes = (*self.join([one, other]).dims[1:], one.dims[-1])
+        return prod(longest if isinstance(size, str) else size for size in sizes)
 
 
 class Concat(Joining):

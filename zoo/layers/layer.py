@@ -110,6 +110,13 @@ class Layer(Strict):
         """Return how many multiplications with additions one row of `shape` costs; 0 where they are not the point."""
         return 0
 
+    def cost(self, values: tuple[Value, ...]) -> int:
+        """Return the multiply-adds of one row; those of its first input, unless the others count as well."""
+        value = values[0]
+        while not isinstance(value, Shape):
+            value = value[0]
+        return self.multiply_adds(value)
+
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return the fewest rows of `shape` that torch trains this layer on."""
         return 1
