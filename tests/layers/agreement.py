@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ShapeError
+from zoo.errors import ShapeError, UsageError
 from zoo.graph import layer_module
 from zoo.layers import LAYERS, Layer
 from zoo.layers.layer import kind
+from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape, Value
 
 LENGTH = 5  # the size that "T" takes
@@ -47,6 +50,23 @@ def given(value: Value, rows: int, length: int = LENGTH) -> Any:
     if isinstance(value, Shape):
         return batch_of(value, rows, length)
     return tuple(given(part, rows, length) for part in value)
+
+
+def lacking(layer: Layer) -> dict[str, bool]:
+    """Return the options that torch's class of the same name gets in a later torch, and whether they have a say."""
+    if not (isinstance(layer, Namesake) and hasattr(nn, kind(layer))):
+        return {}
+    known = inspect.signature(getattr(nn, kind(layer))).parameters
+    fields = type(layer).model_fields
+    return {name: value != fields[name].default for name, value in layer._options().items() if name not in known}
+
+
+def assert_too_new(layer: Layer, value: Value) -> None:
+    """Hold that a layer is not built whose options have a say that the installed torch lacks."""
+    with pytest.raises(UsageError) as refused:
+        layer_module(layer, (value,))
+    messages = {f"{kind(layer)} has no {option} in the installed torch" for option in lacking(layer)}
+    assert refused.value.message in messages
 
 
 def ruled(layer: Layer, value: Value) -> Value | None:

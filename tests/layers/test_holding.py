@@ -1,11 +1,15 @@
 """The judge of layers is judged: a module that differs, a rule too strict and options never drawn are found."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import strategies as st
 from torch import nn
 
+from agreement import assert_too_new, lacking
 from holding import Options, Own, floats_only, hold, options, shapes
 from zoo.layers import Layer
+from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
 
 FACTOR = st.fixed_dictionaries({"factor": st.sampled_from((2.0, 3.0))})
@@ -32,3 +36,16 @@ def test_an_option_that_is_never_drawn_is_found() -> None:
 def test_shapes_that_are_hardly_ever_accepted_are_found() -> None:
     with pytest.raises(AssertionError, match="0 of"):
         hold("Softmax2d", options(), shapes(high=2))
+
+
+def test_an_option_that_the_installed_torch_lacks_is_left_out_where_it_says_nothing() -> None:
+    class Softmax(Namesake):
+        type: Literal["Softmax"] = "Softmax"
+        dim: int = 1
+        temperature: float = 1.0
+
+    assert lacking(Softmax()) == {"temperature": False}
+    assert lacking(Softmax(temperature=0.5)) == {"temperature": True}
+    assert_too_new(Softmax(temperature=0.5), Shape("N", 3))
+    with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+        assert_too_new(Softmax(), Shape("N", 3))
