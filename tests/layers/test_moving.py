@@ -1,12 +1,14 @@
 """Layers that reorder axes or take a part: as torch does, with the batch apart or, in Permute, wherever it is put."""
 
+import hypothesis
 import pytest
 import torch
+from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from agreement import LENGTH, assert_agrees, declared, given
+from agreement import LENGTH, assert_agrees, batch_of, declared, given
 from holding import Options, Own, axes, hold, refusal, shapes
 from writing import assert_exports
 from zoo.errors import ShapeError
@@ -49,6 +51,29 @@ def test_permute_is_torchs_own() -> None:
 
 def test_transpose_is_torchs_own() -> None:
     hold("Transpose", st.fixed_dictionaries({"dim0": axes, "dim1": axes}), shapes(low=2), own=transposed)
+
+
+def test_chunk_is_torchs_own_where_it_is_even() -> None:
+    taken: list[bool] = []
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @hypothesis.given(st.integers(2, 3), st.sampled_from((1, -1, 2, -2, 0)), shapes(low=2, sequence=False))
+    def each(chunks: int, dim: int, shape: Shape) -> None:
+        layer, batch = declared({"type": "Chunk", "chunks": chunks, "dim": dim}), batch_of(shape, 3)
+        there = -shape.rank <= dim < shape.rank and shape.dims[dim] != "N"
+        taken.append(there and batch.size(dim) % chunks == 0)
+        assert assert_agrees(layer, shape) == taken[-1], shape
+        if taken[-1]:
+            torch.testing.assert_close(layer_module(layer, (shape,))(batch), batch.chunk(chunks, dim), rtol=0, atol=0)
+
+    each()
+    assert sum(taken) > len(taken) / 8
+
+
+def test_the_parts_of_a_tensor_go_ways_of_their_own() -> None:
+    parts = declared({"type": "Chunk", "chunks": 2}).infer((Shape("N", 6, "T"),))
+    assert parts == (Shape("N", 3, "T"), Shape("N", 3, "T"))
+    assert declared({"type": "Select", "index": 1}).infer((parts,)) == Shape("N", 3, "T")
 
 
 def test_index_is_torchs_own() -> None:
@@ -112,6 +137,7 @@ def test_the_last_state_of_an_lstm_comes_to_the_batch() -> None:
         ({"type": "Permute", "dims": [1, 2, 0]}, Shape("N", 2, 3)),
         ({"type": "Transpose", "dim0": 0, "dim1": -1}, Shape("N", 2, 3)),
         ({"type": "Index", "dim": 1, "index": -1}, Shape("N", "T", 3)),
+        ({"type": "Chunk", "chunks": 2, "dim": -1}, Shape("N", "T", 4)),
         ({"type": "Narrow", "dim": 1, "start": -2, "length": 2}, Shape("N", 4, 3)),
     ],
     ids=str,
@@ -126,6 +152,7 @@ def test_traced_and_exported_copies_move_any_batch(document: Options, shape: Sha
         {"type": "Permute", "dims": []},
         {"type": "Permute", "dims": [8]},
         {"type": "Transpose", "dim0": 1},
+        {"type": "Chunk", "chunks": 1},
         {"type": "Select", "index": -1},
         {"type": "Select", "index": []},
         {"type": "Index", "dim": 1, "index": 0.0},
@@ -154,6 +181,13 @@ def test_a_value_out_of_bounds_is_refused(document: Options) -> None:
             "Transpose needs dim1 3 to be an axis",
             "write an axis from 0 to 2, or from -1 to -3",
             "dim1",
+        ),
+        (
+            {"type": "Chunk", "chunks": 2},
+            Shape("N", 3, 4),
+            "Chunk needs the 3 places of axis 1 to be a multiple of 2",
+            "write chunks that divide it, or a Narrow for each part",
+            "chunks",
         ),
         (
             {"type": "Index", "dim": 0, "index": 0},

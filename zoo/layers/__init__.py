@@ -42,7 +42,7 @@ LAYERS = Choice(
             "InstanceNorm3d",
             "LocalResponseNorm",
         ),
-        "zoo.layers.moving": ("Index", "Narrow", "Permute", "Select", "Transpose"),
+        "zoo.layers.moving": ("Chunk", "Index", "Narrow", "Permute", "Select", "Transpose"),
         "zoo.layers.rectifier": (
             "CELU",
             "GLU",

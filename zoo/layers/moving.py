@@ -1,4 +1,4 @@
-"""Layers that reorder axes or take a part of a tensor: Permute, Transpose, Select, Index, Narrow."""
+"""Layers that reorder axes or take a part of a tensor: Permute, Transpose, Chunk, Select, Index, Narrow."""
 
 from __future__ import annotations
 
@@ -75,6 +75,43 @@ class Transpose(Function):
         import torch
 
         return torch.transpose(inputs[0], self.dim0, self.dim1)
+
+
+class Chunk(Function):
+    """Cuts a tensor into equal parts along an axis; Select takes one of them, in each branch of a Parallel another.
+
+    Source: https://docs.pytorch.org/docs/stable/generated/torch.chunk.html
+    """
+
+    shares_input: ClassVar[bool] = True
+    type: Literal["Chunk"]
+    any_axes: ClassVar[bool] = True
+    chunks: Annotated[int, Field(ge=2, le=64)]
+    """How many parts."""
+    dim: Axis = 1
+    """The axis that is cut; never the batch. 1 are the channels of images."""
+
+    def output_shape(self, shape: Shape) -> Value:
+        """Return the shapes of the parts.
+
+        Raises:
+            ShapeError: the axis is not there, is the batch or of any length, or cannot be cut into so many equal parts.
+        """
+        axis = apart(self, "dim", self.dim, shape)
+        size = axis_size(self, shape, axis)
+        if size % self.chunks:
+            remedy = "write chunks that divide it, or a Narrow for each part"
+            message = f"Chunk needs the {size} places of axis {axis} to be a multiple of {self.chunks}"
+            raise ShapeError(message, remedy, "chunks")
+        part = shape.with_dims(*shape.dims[:axis], size // self.chunks, *shape.dims[axis + 1 :])
+        return (part,) * self.chunks
+
+    def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
+        """Return the proxies of the parts."""
+        import torch
+
+        parts = torch.chunk(inputs[0], self.chunks, self.dim)
+        return tuple(parts[index] for index in range(self.chunks))
 
 
 class Select(Function):
