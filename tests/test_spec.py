@@ -7,7 +7,7 @@ import json
 import pytest
 
 from conftest import linear
-from test_check import images
+from wrong import images
 from zoo.source import Source
 from zoo.spec import Spec, parse
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
@@ -10,7 +11,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from zoo.choice import Choice
 from zoo.errors import Path, Problem
-from zoo.nearest import suggestion
+from zoo.nearest import LONGEST_LIST, nearest, suggestion
 from zoo.source import Source
 from zoo.strict import Strict
 
@@ -102,10 +103,10 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             message = f'{_name_of(source, owner, root)} has no option "{_shortened(name)}"'
             return source.problem(path, message, suggestion(name, options))
         case "union_tag_not_found":
-            kinds = _kinds(_judges_at(root, source.value, path))
-            got = f"{_described(source, path)} has no type"
-            listed = ", ".join(kinds[:12]) + (", …" if len(kinds) > 12 else "")
-            return source.problem(path, got, f'write "type": one of {listed}')
+            kinds = _fitting(_judges_at(root, source.value, path), _value(source.value, path))
+            listed = ", ".join(kinds[:LONGEST_LIST]) + (", …" if len(kinds) > LONGEST_LIST else "")
+            remedy = f'write "type": "{kinds[0]}"' if len(kinds) == 1 else f'write "type": one of {listed}'
+            return source.problem(path, f"{_described(source, path)} has no type", remedy)
         case "union_tag_invalid":
             kinds = _kinds(_judges_at(root, source.value, path))
             written = _shown(_value(source.value, (*path, "type")))
@@ -115,10 +116,13 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
         case "value_error":
             message, _, remedy = str(detail["ctx"]["error"]).partition("; ")
             return source.problem(path, message, remedy)
-    got = _shown(_value(source.value, path))
+    value = _value(source.value, path)
+    meant = _meant(value, details)
+    if meant is not None:
+        return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f'did you mean "{meant}"?')
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     about = _about(owner, name, source, root) if detail["type"] == "string_pattern_mismatch" else ""
-    return source.problem(path, f"{_dotted(path)} is {got}", f"write {wanted}{about}")
+    return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f"write {wanted}{about}")
 
 
 def _wanted(detail: ErrorDetails) -> str:
@@ -143,6 +147,13 @@ def _wanted(detail: ErrorDetails) -> str:
         bound = "at most {max_length}" if "max_length" in context else "at least {min_length}"
         return f"a string of {bound.format(**context)} characters"
     return f"something else: {detail['msg']}"
+
+
+def _meant(value: object, details: list[ErrorDetails]) -> str | None:
+    """Return the word that a person probably meant, where words may stand."""
+    words = [detail["ctx"]["expected"] for detail in details if detail["type"] == "literal_error"]
+    known = [word for several in words for word in re.findall(r"'([^']*)'", several)]
+    return nearest(value, known) if isinstance(value, str) else None
 
 
 def _shown(value: object) -> str:
@@ -195,6 +206,14 @@ def _options(model: type[Strict] | None) -> list[str]:
 def _kinds(judges: Iterable[Judge]) -> list[str]:
     """Return the types that may be written where these judge."""
     return [name for judge in judges if isinstance(judge, Choice) for name in judge.names]
+
+
+def _fitting(judges: Iterable[Judge], value: object) -> list[str]:
+    """Return the types that have all the options of an object; all types where none has."""
+    choices = [judge for judge in judges if isinstance(judge, Choice)]
+    options = set(value) if isinstance(value, dict) else set()
+    fitting = [name for choice in choices for name in choice.names if options <= set(_options(choice.load(name)))]
+    return fitting or _kinds(choices)
 
 
 def _class_at(root: type[Strict], document: object, path: Path) -> type[Strict] | None:

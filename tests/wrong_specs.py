@@ -1,0 +1,253 @@
+"""Wrong specs: parts that do not go together, and parts that are not there."""
+
+from conftest import linear
+from wrong import Corpus, dense, images, rows
+
+AGREEMENT: Corpus = {
+    "a loss for numbers, alone on classes": (
+        images(loss={"type": "MSELoss"}, metrics=[]),
+        (
+            "loss.type",
+            "MSELoss compares (N, 10) of the model with targets (N,) of int64",
+            'use {"type": "CrossEntropyLoss"} for class numbers',
+        ),
+    ),
+    "a loss for class numbers on numbers": (
+        linear(loss={"type": "NLLLoss"}),
+        (
+            "loss.type",
+            "NLLLoss needs class numbers, but the data gives targets (N, 1)",
+            'use {"type": "MSELoss"} for numbers',
+        ),
+    ),
+    "a weight for other classes": (
+        images(loss={"type": "CrossEntropyLoss", "weight": [1.0, 2.0]}),
+        (
+            "loss.type",
+            "CrossEntropyLoss has 2 numbers in weight, but the model gives (N, 10)",
+            "write 10 numbers, or remove weight",
+        ),
+    ),
+    "a step that the training never reaches": (
+        linear(scheduler={"type": "StepLR", "step_size": 30}),
+        (
+            "scheduler.step_size",
+            "StepLR needs 31 epochs to do what it says, but it has 2 epochs",
+            'write fewer in step_size, or "interval": "step"',
+        ),
+    ),
+    "milestones after the end": (
+        linear(scheduler={"type": "MultiStepLR", "milestones": [30, 60]}),
+        (
+            "scheduler.milestones",
+            "MultiStepLR needs 61 epochs to do what it says, but it has 2 epochs",
+            'write fewer in milestones, or "interval": "step"',
+        ),
+    ),
+    "a cosine longer than the training": (
+        linear(scheduler={"type": "CosineAnnealingLR", "T_max": 50}),
+        (
+            "scheduler.T_max",
+            "CosineAnnealingLR needs 50 epochs to do what it says, but it has 2 epochs",
+            'write fewer in T_max, or "interval": "step"',
+        ),
+    ),
+    "a plateau that nothing measures": (
+        linear(scheduler={"type": "ReduceLROnPlateau"}),
+        (
+            "scheduler.patience",
+            "ReduceLROnPlateau needs 13 epochs to do what it says, but it has 2 epochs",
+            'write fewer in patience, or "interval": "step"',
+        ),
+        (
+            "scheduler.type",
+            "ReduceLROnPlateau needs a validation split to look at, but the data has none",
+            'write "validation": 0.1 in data',
+        ),
+    ),
+    "a cycle longer than the training": (
+        linear(scheduler={"type": "OneCycleLR", "max_lr": 0.1, "total_steps": 5}),
+        (
+            "scheduler.total_steps",
+            "OneCycleLR needs 5 epochs to do what it says, but it has 2 epochs",
+            'write fewer in total_steps, or "interval": "step"',
+        ),
+    ),
+    "a freeze of what is not there": (
+        linear(freeze=["backbone.*"]),
+        ("freeze.0", 'the pattern "backbone.*" matches no tensor', "write one of: 0.bias, 0.weight"),
+    ),
+    "a freeze of everything": (
+        linear(freeze=["*"]),
+        ("freeze", "every tensor is frozen, so nothing is trained", 'let one go: add "!0.bias"'),
+    ),
+    "a group of what is not there": (
+        linear(optimizer={"type": "SGD", "groups": [{"match": "fc.*", "lr": 0.1}]}),
+        (
+            "optimizer.groups.0.match",
+            'the pattern "fc.*" matches no tensor that is trained',
+            "write one of: 0.bias, 0.weight",
+        ),
+    ),
+    "a group of what is frozen": (
+        rows(
+            dense(3, id="a"),
+            dense(1, id="b"),
+            freeze=["a.*"],
+            optimizer={"type": "SGD", "groups": [{"match": "a.*", "lr": 0.1}]},
+        ),
+        (
+            "optimizer.groups.0.match",
+            'the pattern "a.*" matches no tensor that is trained',
+            "write one of: b.bias, b.weight",
+        ),
+    ),
+    "a group that says nothing": (
+        linear(optimizer={"type": "SGD", "groups": [{"match": "0.*"}]}),
+        (
+            "optimizer.groups.0",
+            "a group without options of its own says nothing",
+            "write one, such as lr, or remove the group",
+        ),
+    ),
+    "a group whose tensors another one takes": (
+        linear(optimizer={"type": "SGD", "groups": [{"match": "*", "lr": 0.1}, {"match": "0.bias", "lr": 0.2}]}),
+        (
+            "optimizer.groups.1.match",
+            "the groups above take every tensor that this one matches",
+            "put the group with fewer tensors first",
+        ),
+    ),
+    "an initializer of what is not there": (
+        linear(init=[{"type": "zeros_", "match": "fc.*"}]),
+        ("init.0.match", 'the pattern "fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
+    ),
+    "one initializer, of what is not there": (
+        linear(init={"type": "zeros_", "match": "fc.*"}),
+        ("init.match", 'the pattern "fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
+    ),
+    "an initializer that a bias has too few axes for": (
+        linear(init=[{"type": "kaiming_normal_", "match": "*"}]),
+        (
+            "init.0.match",
+            "kaiming_normal_ needs tensors of 2 or more axes, but 0.bias has (1,)",
+            'leave it out: add "!0.bias" to match',
+        ),
+    ),
+    "an initializer that a later one undoes": (
+        linear(init=[{"type": "zeros_", "match": "*"}, {"type": "ones_", "match": "*"}]),
+        ("init.0.match", "later initializers fill all that zeros_ fills", "remove it, or put it below them"),
+    ),
+    "no step, because the last one is dropped": (
+        linear(train__batch_size=64, train__drop_last=True),
+        ("train.batch_size", "drop_last leaves no step: 20 rows are fewer than 64", "write a smaller batch_size"),
+    ),
+}
+
+
+PARTS: Corpus = {
+    "a known model that is not there": (
+        images(model={"type": "torchvision", "name": "resnet51", "classes": "classes"}),
+        ("model.name", 'torchvision has no model "resnet51"', 'did you mean "resnet50"?'),
+    ),
+    "weights that are not there": (
+        images(model={"type": "torchvision", "name": "resnet50", "weights": "IMAGENET1K_V9", "classes": "classes"}),
+        (
+            "model.weights",
+            'resnet50 has no weights "IMAGENET1K_V9"',
+            "write one of: IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT",
+        ),
+    ),
+    "gray images into a known model": (
+        images(model={"type": "torchvision", "name": "resnet18", "classes": "classes"}),
+        (
+            "model.type",
+            "resnet18 needs images (N, 3, height, width), but the data gives (N, 1, 28, 28)",
+            'write {"type": "Grayscale", "num_output_channels": 3} in data.transforms',
+        ),
+    ),
+    "a known model without a name": (
+        images(model={"type": "torchvision"}),
+        (
+            "model",
+            'torchvision needs "name"',
+            'write "name": … (Name of the model, as torchvision.models.list_models() gives it)',
+        ),
+    ),
+    "layers beside a known model": (
+        images(model={"type": "torchvision", "name": "resnet18", "layers": []}),
+        ("model.layers", 'torchvision has no option "layers"', "write one of: classes, name, type, weights"),
+    ),
+    "data of no such type": (
+        linear(data={"type": "MNSIT"}),
+        ("data.type", 'no data has the type "MNSIT"', 'did you mean "MNIST"?'),
+    ),
+    "data without a type": (
+        linear(data={}),
+        (
+            "data",
+            "data has no type",
+            'write "type": one of ArrayFile, CIFAR10, CIFAR100, EMNIST, FakeImages, FashionMNIST, '
+            "ImageFolder, KMNIST, LinearFunction, MNIST, SVHN, TableFile, …",
+        ),
+    ),
+    "data that is a list": (linear(data=[]), ("data", "data is []", "write an object")),
+    "a validation split above one": (
+        linear(data__validation=1.5),
+        ("data.validation", "data.validation is 1.5", "write a number below 1"),
+    ),
+    "a table that is not there": (
+        linear(data={"type": "TableFile", "file": "absent.csv", "target": "y"}),
+        ("data.file", "no such file: absent.csv", "set data.file to a CSV or Parquet file"),
+    ),
+    "a random transform among those that are the same for all": (
+        images(data__transforms=[{"type": "RandomHorizontalFlip"}]),
+        (
+            "data.transforms.0",
+            "RandomHorizontalFlip is random, but transforms are the same for every split",
+            "put it into augmentation",
+        ),
+    ),
+    "a transform of torchvision's first version": (
+        images(data__transforms=[{"type": "ToTensor"}]),
+        (
+            "data.transforms.0.type",
+            'no transform has the type "ToTensor"',
+            "write one of: CenterCrop, Grayscale, Normalize, Pad, RGB, Resize, ToDtype",
+        ),
+    ),
+    "a beta of one": (
+        linear(optimizer={"type": "Adam", "betas": [0.9, 1.0]}),
+        ("optimizer.betas.1", "optimizer.betas.1 is 1.0", "write a number below 1"),
+    ),
+    "one beta of two": (
+        linear(optimizer={"type": "Adam", "betas": [0.9]}),
+        ("optimizer.betas", "optimizer.betas is [0.9]", "write a list of 2"),
+    ),
+    "a space behind a name": (
+        linear(optimizer={"type": "AdamW ", "lr": 1}),
+        ("optimizer.type", 'no optimizer has the type "AdamW "', 'did you mean "AdamW"?'),
+    ),
+    "one metric without a list": (
+        linear(metrics={"type": "Accuracy"}),
+        ("metrics", 'metrics is {"type": "Accuracy"}', "write a list"),
+    ),
+    "an id that begins with a digit": (
+        rows(dense(1, id="1st")),
+        (
+            "model.layers.0.id",
+            'model.layers.0.id is "1st"',
+            "write a string that matches ^[A-Za-z][A-Za-z0-9_]*$ (Name in the state dict and in "
+            "messages; without it, the layer's position counted from 0)",
+        ),
+    ),
+    "the id of the input": (
+        rows(dense(1, id="input")),
+        (
+            "model.layers.0.id",
+            'the id "input" is a name that torch keeps for itself',
+            'write another, such as "input_layer"',
+        ),
+    ),
+    "a list of specs to extend": ({**linear(), "extends": []}, ("extends", "extends is []", "write a string")),
+}
