@@ -70,7 +70,7 @@ def publish(subject: Subject, formats: Sequence[Format], destination: Destinatio
         OutputError: the destination cannot be written.
     """
     destination.require_free()
-    answers = golden.make(subject.module, subject.rows)
+    answers = golden.make(subject.module, subject.rows, sequence=subject.sequence)
     with replacing_directory(destination.folder) as folder:
         proofs = tuple(_PROVE[name](subject, answers, folder) for name in formats)
         for proof in proofs:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from exporters.certificate import FormatProof
 from exporters.subject import Subject
+from zoo.shapes import Shape
 
 
 def render(subject: Subject, proofs: Sequence[FormatProof]) -> str:
@@ -35,8 +36,8 @@ def _origin(subject: Subject) -> str:
 def _interface(subject: Subject) -> str:
     checked = subject.checked
     lines = [
-        f"* `{subject.input_name}`: {checked.input}, float32; N is any batch size.",
-        f"* `{subject.output_name}`: {checked.output}, float32.",
+        f"* `{subject.input_name}`: {_form(checked.input)}; {_free(checked.input)}.",
+        f"* `{subject.output_name}`: {_form(checked.output)}.",
     ]
     steps = [json.dumps(transform.document()) for transform in checked.spec.data.pipeline()]
     if steps:
@@ -47,9 +48,19 @@ def _interface(subject: Subject) -> str:
     return "\n".join(lines)
 
 
+def _form(shape: Shape) -> str:
+    return f"{shape.with_dtype('float32')}, {shape.dtype}"  # a shape of float32 says its axes alone
+
+
+def _free(shape: Shape) -> str:
+    """Return what the symbols of a shape stand for."""
+    longest = f", T any length up to {shape.longest}" if "T" in shape.dims else ""
+    return f"N is any batch size{longest}"
+
+
 def _snippets(subject: Subject, proofs: Sequence[FormatProof]) -> str:
-    rows = list(subject.checked.input.row)
-    zeros = f"{subject.input_name} = numpy.zeros({[1, *rows]}, numpy.float32)"
+    given = subject.checked.input
+    zeros = f"{subject.input_name} = numpy.zeros({list(given.concrete(1))}, numpy.{given.dtype})"
     code = {
         "onnx": f"import numpy\nimport onnxruntime\n\n{zeros}\n"
         'session = onnxruntime.InferenceSession("model.onnx")\n'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, cycle
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,34 @@ class Golden:
     """The module as it is, in float32."""
 
 
-def make(module: nn.Module, rows: torch.Tensor, batches: Sequence[int] = BATCHES) -> Golden:
-    """Return batches cut from `rows` one after the other, from the start again where they end, with the answers."""
+def make(
+    module: nn.Module, rows: torch.Tensor, batches: Sequence[int] = BATCHES, sequence: int | None = None
+) -> Golden:
+    """Return batches cut from `rows` one after the other, from the start again where they end, with the answers.
+
+    Args:
+        module: what answers.
+        rows: held-out rows.
+        batches: how many rows each batch has.
+        sequence: the axis that may have any length, where there is one; the batches then have several lengths.
+    """
     ends = list(accumulate(batches))
     spans = zip([0, *ends], ends, strict=False)
-    inputs = tuple(rows[torch.arange(start, end) % len(rows)].contiguous() for start, end in spans)
+    inputs = tuple(rows[torch.arange(start, end) % len(rows)] for start, end in spans)
+    if sequence is not None:
+        lengths = cycle(_lengths(rows.shape[sequence]))
+        inputs = tuple(batch.narrow(sequence, 0, length) for batch, length in zip(inputs, lengths, strict=False))
+    inputs = tuple(batch.contiguous() for batch in inputs)
     double = copy.deepcopy(module).double()
     with evaluating(module), evaluating(double):
         truth = tuple(double(_double(batch)).numpy() for batch in inputs)
         own = tuple(module(batch.clone()).numpy() for batch in inputs)
     return Golden(inputs, truth, own)
+
+
+def _lengths(longest: int) -> tuple[int, ...]:
+    """Return lengths to try in turn; the exporters trace with the longest."""
+    return longest, 1, longest, max(1, longest // 2), max(1, longest - 1)
 
 
 def _double(batch: torch.Tensor) -> torch.Tensor:

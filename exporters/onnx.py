@@ -1,4 +1,4 @@
-"""ONNX: one file, dynamic batch, named input and output, and nothing of the machine that wrote it."""
+"""ONNX: one file, any batch and length, named input and output, and nothing of the machine that wrote it."""
 
 from __future__ import annotations
 
@@ -6,67 +6,143 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, numpy_helper
+from torch import nn
 
+from exporters import culprit
 from exporters.subject import Subject
 from zoo.errors import ExportError, ProofFailed, reason
-from zoo.shapes import Shape
+from zoo.shapes import Shape, Value
 
 OPSET = 20
 IR = 10  # onnxruntime 1.18 and later load it
-BATCH = "batch"  # name of the batch axis in the file
+AXES = {"N": "batch", "T": "sequence"}  # names of the symbolic axes in the file
+MISWRITTEN = (
+    "divisor_override",
+    "proj_size",
+)  # options that torch's exporter leaves out, or gets wrong, without a word
+_REMEDY = "export with --torchscript, or replace the layer it names"
 
 
 def export(subject: Subject, path: Path) -> None:
     """Write the module as one ONNX file.
 
     Raises:
-        ExportError: torch's exporter refuses the module.
+        ExportError: torch's exporter refuses the module, or is known to write it down wrongly.
         ProofFailed: a weight of the graph is not the module's, bit for bit.
     """
+    _refuse_miswritten(subject)
     program = _program(subject)
     # Weights are compared before the optimiser may fold constants into others.
-    _require_weights(program.model_proto, subject.module.state_dict())
+    _require_weights(program.model_proto, subject.module.state_dict(keep_vars=True))
     program.optimize()
     model = program.model_proto
     _strip(model)
     _name_input(model, subject.input_name)
+    _name_axes(model, subject.checked.output)
     model.graph.name = subject.checked.spec.name
     onnx.helper.set_model_props(model, subject.metadata())
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
+def _refuse_miswritten(subject: Subject) -> None:
+    for placed in subject.checked.layers:
+        for option in MISWRITTEN:
+            if getattr(placed.layer, option, None):
+                name = culprit.called(subject.checked, placed, option)
+                raise ExportError(f"{name}: torch's ONNX exporter writes {option} down wrongly", _REMEDY)
+
+
 def _program(subject: Subject) -> torch.onnx.ONNXProgram:
-    batch = torch.export.Dim(BATCH, min=1)
+    shape = subject.checked.input
+    try:
+        names: dict[str, Any] = {"input_names": [subject.input_name], "output_names": [subject.output_name]}
+        program = _capture(subject.module, (subject.example,), (shape,), **names)
+        if _fixed(program, (shape,)):
+            _refuse_culprit(subject)  # where it is none of the layers, the static proof refuses the file
+    except torch.onnx.OnnxExporterError as error:
+        _refuse_culprit(subject)
+        raise ExportError(f"torch cannot export this model to ONNX: {reason(_root(error))}", _REMEDY) from error
+    return program
+
+
+def _refuse_culprit(subject: Subject) -> None:
+    """Refuse the model in the name of the layer that torch cannot export by itself, where there is one."""
+    found = culprit.find(subject.checked, _attempt, (torch.onnx.OnnxExporterError,))
+    if found is not None:
+        name = culprit.called(subject.checked, found.placed)
+        message = f"{name}: torch cannot export it to ONNX: {reason(_root(found.error))}"
+        raise ExportError(message, _REMEDY) from found.error
+
+
+# Any: tensors, or nested tuples of tensors.
+def _attempt(module: nn.Module, inputs: tuple[Any, ...], values: tuple[Value, ...]) -> None:
+    """Export a layer by itself.
+
+    Raises:
+        OnnxExporterError: torch cannot, or the graph takes one size where any size may come.
+    """
+    fixed = _fixed(_capture(module, inputs, values), values)
+    if fixed:
+        raise torch.onnx.OnnxExporterError(f"it fixes the {fixed} of the rows it is traced with")
+
+
+# Any: tensors, or nested tuples of tensors; and options of torch's exporter.
+def _capture(
+    module: nn.Module, inputs: tuple[Any, ...], values: tuple[Value, ...], **options: Any
+) -> torch.onnx.ONNXProgram:
     said = io.StringIO()
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
-            program = torch.onnx.export(
-                subject.module,
-                (subject.example,),
-                dynamo=True,
-                input_names=[subject.input_name],
-                output_names=[subject.output_name],
-                dynamic_shapes=({0: batch},),
-                opset_version=OPSET,
-                optimize=False,
-                verbose=False,
-            )
-    except torch.onnx.OnnxExporterError as error:
-        remedy = "export with --torchscript, or replace the layer it names"
-        raise ExportError(f"torch cannot export this model to ONNX: {reason(_root(error))}", remedy) from error
+    with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
+        program = torch.onnx.export(
+            module,
+            inputs,
+            dynamo=True,
+            dynamic_shapes=_free_axes(values),
+            opset_version=OPSET,
+            optimize=False,
+            verbose=False,
+            **options,
+        )
     if program is None:
         raise ExportError("torch's exporter gave nothing", "`zoo doctor` shows the installed versions")
     return program
+
+
+# Any: as torch.export wants it, a tuple for a tuple.
+def _free_axes(value: Value) -> Any:
+    """Return the axes that may have any size, of each tensor."""
+    if not isinstance(value, Shape):
+        return tuple(map(_free_axes, value))
+    bounds: dict[str, dict[str, int]] = {"N": {}, "T": {} if value.longest is None else {"max": value.longest}}
+    free = [(axis, size) for axis, size in enumerate(value.dims) if isinstance(size, str)]
+    return {axis: torch.export.Dim(AXES[size], min=1, **bounds[size]) for axis, size in free}
+
+
+def _fixed(program: torch.onnx.ONNXProgram, values: tuple[Value, ...]) -> str:
+    """Return the name of an axis that may have any size, but has one in the graph; nothing where there is none."""
+    for given, shape in zip(program.model_proto.graph.input, _shapes(values), strict=True):
+        for size, axis in zip(shape.dims, _axes(given), strict=True):
+            if isinstance(size, str) and isinstance(axis, int):
+                return AXES[size]
+    return ""
+
+
+def _shapes(value: Value) -> Iterator[Shape]:
+    if isinstance(value, Shape):
+        yield value
+    else:
+        for part in value:
+            yield from _shapes(part)
 
 
 def _root(error: BaseException) -> Exception:
@@ -84,33 +160,46 @@ def _name_input(model: ModelProto, name: str) -> None:
     given.name = name
 
 
+def _name_axes(model: ModelProto, output: Shape) -> None:
+    """Give the free axes of the output their names where torch has a formula for them."""
+    for value in model.graph.output:
+        for size, axis in zip(output.dims, value.type.tensor_type.shape.dim, strict=False):
+            if isinstance(size, str) and axis.dim_param:
+                axis.dim_param = AXES[size]
+
+
 def _require_weights(model: ModelProto, state: dict[str, torch.Tensor]) -> None:
+    """Compare the weights of the graph with the module's; one stands for all names of a tied weight."""
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    standing = {id(tensor): name for name, tensor in state.items() if name in found}
     for name, tensor in state.items():
-        if name not in found:
+        stored = name if name in found else standing.get(id(tensor))
+        if stored is None:
             continue  # not used in evaluation, such as num_batches_tracked; a missing weight fails the numeric proof
-        expected = tensor.cpu().numpy()
-        if found[name].shape != expected.shape or found[name].tobytes() != np.ascontiguousarray(expected).tobytes():
+        expected = np.ascontiguousarray(tensor.detach().cpu().numpy())
+        if found[stored].shape != expected.shape or found[stored].tobytes() != expected.tobytes():
             raise ProofFailed(f"{name} in the ONNX graph is not the model's, bit for bit", "nothing was published")
 
 
 def _strip(model: ModelProto) -> None:
     """Remove what the exporter says of the machine and the sources it ran on."""
-    graph = model.graph
-    parts: Iterable[object] = (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-        *graph.initializer,
-        *(part for function in model.functions for part in (function, *function.node, *function.value_info)),
-    )
-    for part in parts:
-        for field in ("metadata_props", "doc_string"):
-            if field in part.DESCRIPTOR.fields_by_name:  # type: ignore[attr-defined]  # every protobuf message has it
-                part.ClearField(field)  # type: ignore[attr-defined]  # likewise
+    for part in _parts(model):
+        for field in _NOTES:
+            if field in part.DESCRIPTOR.fields_by_name:
+                part.ClearField(field)
+
+
+_NOTES = ("metadata_props", "doc_string")
+
+
+# Any: protobuf ships no types.
+def _parts(message: Any) -> Iterator[Any]:
+    """Yield what a message holds, at any depth."""
+    for field, value in message.ListFields():
+        if field.message_type is not None and field.message_type.name != "TensorShapeProto":
+            for part in value if isinstance(value, Iterable) else (value,):
+                yield part
+                yield from _parts(part)
 
 
 def verify_static(subject: Subject, path: Path) -> int:
@@ -136,24 +225,24 @@ def verify_static(subject: Subject, path: Path) -> int:
         raise _failed("the file does not say of itself what the spec says")
     if len(told := _telling(model)):
         raise _failed(f"the file still tells of the machine that wrote it, in {told[0]}")
-    expected: tuple[tuple[Iterable[onnx.ValueInfoProto], str, Shape], ...] = (
+    expected = (
         (model.graph.input, subject.input_name, subject.checked.input),
         (model.graph.output, subject.output_name, subject.checked.output),
     )
     for found, name, shape in expected:
-        if any(value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT for value in found):
-            raise _failed(f"{name} is not float32 in the file")
         declared = {value.name: _axes(value) for value in found}
-        wanted = [BATCH, *shape.dims[1:]]
+        wanted = [AXES[size] if isinstance(size, str) else size for size in shape.dims]
         if declared != {name: wanted}:
             raise _failed(f"the file declares {declared}, but the spec says {name}: {wanted}")
+        if found[0].type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):
+            raise _failed(f"{name} is not {shape.dtype} in the file")
     return OPSET
 
 
 def _telling(model: ModelProto) -> list[str]:
-    """Return the names of the nodes, inputs and outputs that carry notes of the exporter."""
-    parts = (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info)
-    return [part.name for part in parts if part.doc_string or part.metadata_props]
+    """Return what the parts of the graph carry that are notes of the exporter."""
+    noted = (part for part in _parts(model.graph) for field, _ in part.ListFields() if field.name in _NOTES)
+    return [getattr(part, "name", "") or type(part).__name__ for part in noted]
 
 
 def _axes(value: onnx.ValueInfoProto) -> list[str | int]:

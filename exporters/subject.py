@@ -47,6 +47,12 @@ class Subject:
         return self.checked.spec.loss.output_name
 
     @property
+    def sequence(self) -> int | None:
+        """Return the axis of the input that may have any length; None where there is none."""
+        dims = self.checked.input.dims
+        return dims.index("T") if "T" in dims else None
+
+    @property
     def example(self) -> torch.Tensor:
         """Return the rows that the exporters trace with."""
         return self.rows[torch.arange(TRACED_ROWS) % len(self.rows)].contiguous()

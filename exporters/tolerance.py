@@ -70,19 +70,20 @@ def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Se
     shapes = [(a.shape, b.shape) for a, b in zip(truth, found, strict=True) if a.shape != b.shape]
     if shapes:
         reason = f"the file gives {shapes[0][1]} where the model gives {shapes[0][0]}"
-        return _verdict(output, "different", reason, {"rows": sum(len(batch) for batch in truth)})
-    r64 = np.concatenate([batch.reshape(len(batch), -1) for batch in truth]).astype(np.float64)
+        return _verdict(output, "different", reason, {"rows": sum(map(len, truth))})
+    r64 = _pooled(truth)
+    rows = sum(map(len, truth))
     if not (np.isfinite(r64).all() and np.isfinite(_pooled(own)).all()):
-        return _verdict(output, "inconclusive", "the model's own output is not finite", {"rows": len(r64)})
+        return _verdict(output, "inconclusive", "the model's own output is not finite", {"rows": rows})
     if not np.isfinite(_pooled(found)).all():
-        return _verdict(output, "different", "the file's output is not finite", {"rows": len(r64)})
+        return _verdict(output, "different", "the file's output is not finite", {"rows": rows})
     torch_error = _pooled(own) - r64
     file_error = _pooled(found) - r64
     scale = float(np.abs(r64).max(initial=0.0))
     numbers = {
-        "rows": len(r64),
+        "rows": rows,
         "scale": scale,
-        "reaction": _ratio(_rms(np.diff(r64, axis=0)), _rms(r64)),
+        "reaction": _ratio(_rms(_differences(truth)), _rms(r64)),
         "torch_rms": _rms(torch_error),
         "torch_max": float(np.abs(torch_error).max()),
         "file_rms": _rms(file_error),
@@ -111,7 +112,16 @@ def _verdict(output: str, verdict: Verdict, reason: str, numbers: dict[str, floa
 
 
 def _pooled(batches: Sequence[Array]) -> Array:
-    return np.concatenate([batch.reshape(len(batch), -1) for batch in batches]).astype(np.float64)
+    """Return the numbers of all batches, one behind the other."""
+    return np.concatenate([batch.ravel() for batch in batches]).astype(np.float64)
+
+
+def _differences(batches: Sequence[Array]) -> Array:
+    """Return what the output moves by from row to row; rows of other sequence lengths are no neighbours."""
+    alike: dict[tuple[int, ...], list[Array]] = {}
+    for batch in batches:
+        alike.setdefault(batch.shape[1:], []).append(batch)
+    return _pooled([np.diff(np.concatenate(group), axis=0) for group in alike.values()])
 
 
 def _rms(numbers: Array) -> float:

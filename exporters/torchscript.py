@@ -5,12 +5,19 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
+from exporters import culprit
 from exporters.subject import Subject
 from zoo.errors import ExportError, reason
+from zoo.shapes import Value
 
+_REMEDY = "export with --onnx"
+_REFUSALS = (RuntimeError, TypeError, ValueError)
+"""How torch refuses to trace."""
 _MACHINE = (".debug_pkl", "traced_inputs")  # records with source paths and with the traced rows
 
 
@@ -23,14 +30,30 @@ def export(subject: Subject, path: Path) -> None:
     buffer = io.BytesIO()
     try:
         with warnings.catch_warnings():
-            for category in (FutureWarning, DeprecationWarning):
-                # torch.jit is deprecated; the runtimes that load it are not.
-                warnings.simplefilter("ignore", category)
-            traced = torch.jit.trace(subject.module, (subject.example,))  # type: ignore[no-untyped-call]  # torch
-            torch.jit.save(traced, buffer, {"zoo.json": _metadata(subject)})
-    except RuntimeError as error:
-        raise ExportError(f"torch cannot trace this model: {reason(error)}", "export with --onnx") from error
+            # torch.jit is deprecated, but not the runtimes that load it; and the proof judges what tracing warns of.
+            warnings.simplefilter("ignore")
+            torch.jit.save(_trace(subject.module, (subject.example,)), buffer, {"zoo.json": _metadata(subject)})
+    except _REFUSALS as error:
+        found = culprit.find(subject.checked, _attempt, _REFUSALS)
+        if found is None:
+            raise ExportError(f"torch cannot trace this model: {reason(error)}", _REMEDY) from error
+        name = culprit.called(subject.checked, found.placed)
+        raise ExportError(f"{name}: torch cannot trace it: {reason(found.error)}", _REMEDY) from error
     _copy_without_machine(buffer, path)
+
+
+# Any: tensors, or nested tuples of tensors.
+def _trace(module: nn.Module, inputs: tuple[Any, ...]) -> torch.jit.ScriptModule:
+    with torch.no_grad():  # as it is run: attention has another kernel with gradients, and other last bits
+        traced: torch.jit.ScriptModule = torch.jit.trace(module, inputs, check_trace=False)  # type: ignore[no-untyped-call]  # torch
+        return traced
+
+
+def _attempt(module: nn.Module, inputs: tuple[Any, ...], values: tuple[Value, ...]) -> None:
+    """Trace a layer by itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _trace(module, inputs)
 
 
 def _metadata(subject: Subject) -> str:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from zoo.training.loop import Row
 
 MakeSubject = Callable[..., Subject]
 """fresh(layers, **changes of the spec) -> a subject with randomised weights."""
+
+CLASSES: Document = {"loss": {"type": "CrossEntropyLoss"}, "metrics": [{"type": "Accuracy"}]}
 
 PERCEPTRON: list[Document] = [
     {"type": "Linear", "out_features": 16},
@@ -146,16 +149,32 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
 @pytest.fixture
 def fresh(tmp_path: Path) -> MakeSubject:
     """Make subjects of a few layers on rows of four features; all their numbers are drawn, none is left at 0 or 1."""
+    return partial(_drawn, tmp_path, data__weights=[1.3, -2.9, 3.7, 0.5], data__samples=80)
 
-    def make(layers: Sequence[Document], **changes: object) -> Subject:
-        given = {"data__weights": [1.3, -2.9, 3.7, 0.5], "data__samples": 80, **changes}
-        spec = tmp_path / "spec.json"
-        spec.write_text(json.dumps(linear(model__layers=list(layers), **given)), encoding="utf-8")
-        subject = find_subject(str(spec), (), untrained=True)
-        randomise(subject.module)
-        return subject
 
-    return make
+@pytest.fixture
+def images(tmp_path: Path) -> MakeSubject:
+    """As `fresh`, on noise of 2 × 8 × 8 in three classes."""
+    convert = {"type": "ToDtype", "dtype": "float32", "scale": True}
+    data = {"type": "FakeImages", "size": 80, "image_size": [2, 8, 8], "num_classes": 3, "transforms": [convert]}
+    return partial(_drawn, tmp_path, data=data, **CLASSES)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> MakeSubject:
+    """As `fresh`, on windows of six letters of 27."""
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
+    data = {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}
+    return partial(_drawn, tmp_path, data=data, **CLASSES)
+
+
+def _drawn(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:
+    spec = folder / "spec.json"
+    spec.write_text(json.dumps(linear(model__layers=list(layers), **changes)), encoding="utf-8")
+    subject = find_subject(str(spec), (), untrained=True)
+    randomise(subject.module)
+    return subject
 
 
 def randomise(module: nn.Module) -> None:

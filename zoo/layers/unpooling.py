@@ -92,8 +92,10 @@ class MaxUnpool(Spatial):
         # Any: torch.fx has proxies in the places of tensors.
         (shape, _), (x, pooled) = values, inputs
         assert isinstance(shape, Shape)  # infer has judged it
-        module = emitter.module(self.build(shape))
-        return module(x, pooled[1], self.output_size) if self.output_size else module(x, pooled[1])
+        sides = self.output_shape(shape).dims[2:]
+        # Written out wherever they are known: torch cannot trace its own computation of them.
+        known = [list(sides)] if all(isinstance(side, int) for side in sides) else []
+        return emitter.module(self.build(shape))(x, pooled[1], *known)
 
     def _unpooled(self, axis: int, side: Dimension) -> Dimension:
         kernel, margin = (spread(option, self.axes)[axis] for option in (self.kernel_size, self.padding))
