@@ -116,6 +116,7 @@ LAYERS = Choice(
         "zoo.layers.upsampling": ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
         "zoo.layers.recurrent": ("GRU", "LSTM", "RNN"),
         "zoo.layers.vision": ("DropBlock2d", "DropBlock3d", "SqueezeExcitation", "StochasticDepth"),
+        "zoo.layers.window": ("ShiftedWindowAttention",),
         "zoo.layers.transformer": (
             "TransformerDecoder",
             "TransformerDecoderLayer",
