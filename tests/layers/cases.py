@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from agreement import declared
 from torch import nn
 
+from agreement import declared
 from zoo.graph import graph_module
 from zoo.placing import PlacedLayer, Placer
 from zoo.shapes import Shape
@@ -104,6 +104,10 @@ def _numbers() -> list[Case]:
         case(PLAIN, "GLU"),
         case(PLAIN, "Threshold", threshold=0.1, value=0.5),
         case(PLAIN, "Scale", factor=3.0),
+        case(PLAIN, "Pow", exponent=2.0),
+        case(SEQUENCE, "Normalize", dim=-1),
+        case(IMAGE, "LayerScale", dim=1, value=0.5),
+        case(SEQUENCE, "LayerScale", dim=-1, value=0.5, bias=True),
         *(case(PLAIN, kind, dim=-1) for kind in ("Softmax", "LogSoftmax", "Softmin")),
         case(IMAGE, "Softmax2d"),
         *(case(PLAIN, kind, dim=1) for kind in ("Mean", "Sum", "Max")),
@@ -135,6 +139,7 @@ def _forms() -> list[Case]:
         case(PLAIN, "Transpose", dim0=1, dim1=2),
         case(PLAIN, "Index", dim=1, index=-1),
         case(SEQUENCE, "Index", dim=1, index=-1),
+        Case(SEQUENCE, ({"type": "Chunk", "chunks": 2, "dim": -1}, {"type": "Select", "index": 1})),
         case(PLAIN, "Narrow", dim=2, start=1, length=3),
         case(PLAIN, "Reshape", shape=[3, 8]),
         case(PLAIN, "Unflatten", dim=2, unflattened_size=[2, 3]),
@@ -164,6 +169,8 @@ def _sequences() -> list[Case]:
     select: Document = {"type": "Select", "index": 0}
     layer: Document = {"type": "TransformerEncoderLayer", "nhead": 2, "dim_feedforward": 8}
     decoder: Document = {"type": "TransformerDecoderLayer", "nhead": 2, "dim_feedforward": 8, "memory": "memory"}
+    norm: Document = {"type": "weight_norm"}
+    turned: Document = {"type": "Transpose", "dim0": 1, "dim1": 2}
     memory: Document = {"type": "Linear", "out_features": 8, "id": "memory"}
     recurrent: list[tuple[str, Document]] = [
         *((kind, {}) for kind in ("RNN", "LSTM", "GRU")),
@@ -193,6 +200,13 @@ def _sequences() -> list[Case]:
         Case(SEQUENCE, (memory, decoder)),
         Case(SEQUENCE, (memory, {**decoder, "tgt_is_causal": True})),
         Case(SEQUENCE, (memory, {"type": "TransformerDecoder", "decoder_layer": decoder, "num_layers": 2})),
+        *(
+            Case(SEQUENCE, (turned, {"type": "CausalConv1d", "out_channels": 4, "kernel_size": 3, **options}))
+            for options in ({}, {"dilation": 2, "groups": 2}, {"kernel_size": 1}, {"parametrization": norm})
+        ),
+        case(IMAGE, "ShiftedWindowAttention", window_size=[2, 4], num_heads=2),
+        case(IMAGE, "ShiftedWindowAttention", window_size=[3, 4], shift_size=[1, 2], num_heads=2, qkv_bias=False),
+        Case(SEQUENCE, ({**turned, "id": "other"}, turned, {"type": "MatMul", "from": "other"})),
         case(TOKENS, "Embedding", num_embeddings=5, embedding_dim=4),
         case(TOKENS, "Embedding", num_embeddings=5, embedding_dim=4, padding_idx=0, max_norm=1.0),
         *(
