@@ -81,7 +81,7 @@ def graph_module(steps: Sequence[PlacedLayer]) -> fx.GraphModule:
         proxies[number] = placed.layer.emit(emitter, placed.values, tuple(proxies[step] for step in placed.inputs))
     graph.output(_nodes(proxies[len(steps) - 1]))
     graph.lint()
-    return fx.GraphModule(root, graph, class_name="Model")
+    return _module(root, graph, "Model")
 
 
 def layer_module(layer: Layer, values: tuple[Value, ...]) -> nn.Module:
@@ -92,7 +92,18 @@ def layer_module(layer: Layer, values: tuple[Value, ...]) -> nn.Module:
     tracer = fx.proxy.GraphAppendingTracer(graph)
     inputs = tuple(fx.Proxy(graph.placeholder(f"input_{index}"), tracer) for index in range(len(values)))
     graph.output(_nodes(layer.emit(_Emitter(root, graph, tracer, ""), values, inputs)))
-    return fx.GraphModule(root, graph, class_name=type(layer).__name__)
+    return _module(root, graph, type(layer).__name__)
+
+
+def _module(root: nn.Module, graph: fx.Graph, name: str) -> fx.GraphModule:
+    """Return the graph as a module; torch 2.11 takes each buffer for one of the state dict, which this corrects."""
+    module = fx.GraphModule(root, graph, class_name=name)
+    kept = root.state_dict().keys()
+    for path, buffer in list(module.named_buffers(remove_duplicate=False)):
+        if path not in kept:
+            owner, _, key = path.rpartition(".")
+            module.get_submodule(owner).register_buffer(key, buffer, persistent=False)
+    return module
 
 
 def is_chain(steps: Sequence[PlacedLayer]) -> bool:
