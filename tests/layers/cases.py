@@ -204,6 +204,8 @@ def _sequences() -> list[Case]:
             Case(SEQUENCE, (turned, {"type": "CausalConv1d", "out_channels": 4, "kernel_size": 3, **options}))
             for options in ({}, {"dilation": 2, "groups": 2}, {"kernel_size": 1}, {"parametrization": norm})
         ),
+        case(SEQUENCE, "RotaryEmbedding"),
+        Case(SEQUENCE, ({**turned, "id": "keys"}, turned, {"type": "MatMul", "from": "keys"}, {"type": "CausalMask"})),
         case(IMAGE, "ShiftedWindowAttention", window_size=[2, 4], num_heads=2),
         case(IMAGE, "ShiftedWindowAttention", window_size=[3, 4], shift_size=[1, 2], num_heads=2, qkv_bias=False),
         Case(SEQUENCE, ({**turned, "id": "other"}, turned, {"type": "MatMul", "from": "other"})),

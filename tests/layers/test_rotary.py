@@ -3,7 +3,11 @@
 import pytest
 import torch
 
+from agreement import batch_of, declared
+from holding import Options, refusal
+from writing import assert_exports, assert_written, written
 from zoo.layers.rotary import Rotary, angles, turned
+from zoo.shapes import Shape
 
 COUNT, SIZE = 7, 6
 
@@ -35,3 +39,30 @@ def test_products_depend_on_the_distance_alone(interleaved: bool) -> None:
 def test_the_first_position_is_not_turned() -> None:
     x = numbers(1, SIZE)
     assert torch.equal(turned(x, angles(Rotary(), 1, SIZE), interleaved=False), x)
+
+
+@pytest.mark.parametrize("shape", [Shape("N", 2, "T", 6, longest=COUNT), Shape("N", COUNT, 6)], ids=str)
+@pytest.mark.parametrize("options", [{}, {"interleaved": True, "base": 100.0}, {"num_positions": 9}], ids=str)
+def test_the_layer_turns_any_sequence(options: Options, shape: Shape) -> None:
+    layer, batch = declared({"type": "RotaryEmbedding", **options}), batch_of(shape, 3, COUNT)
+    assert assert_written(layer, shape)
+    tables = angles(Rotary(**options), COUNT, SIZE)
+    assert torch.equal(written(layer, shape)(batch), turned(batch, tables, bool(options.get("interleaved"))))
+
+
+def test_traced_and_exported_copies_of_the_layer_take_any_length() -> None:
+    assert_exports(declared({"type": "RotaryEmbedding"}), Shape("N", 2, "T", 6, longest=COUNT))
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "message"),
+    [
+        ({}, Shape("N", 6), "RotaryEmbedding needs sequences (N, …, T, features)"),
+        ({}, Shape("N", COUNT, 5), "RotaryEmbedding turns pairs of features, but there are 5"),
+        ({}, Shape("N", "T", 6), "RotaryEmbedding needs to know the longest sequence"),
+        ({"num_positions": 3}, Shape("N", COUNT, 6), "RotaryEmbedding needs num_positions to be 7 or more"),
+    ],
+    ids=str,
+)
+def test_the_layer_says_what_it_needs(options: Options, shape: Shape, message: str) -> None:
+    assert refusal({"type": "RotaryEmbedding", **options}, shape)[0] == message

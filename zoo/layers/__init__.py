@@ -116,6 +116,8 @@ LAYERS = Choice(
         "zoo.layers.upsampling": ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
         "zoo.layers.recurrent": ("GRU", "LSTM", "RNN"),
         "zoo.layers.vision": ("DropBlock2d", "DropBlock3d", "SqueezeExcitation", "StochasticDepth"),
+        "zoo.layers.mask": ("CausalMask",),
+        "zoo.layers.rotary": ("RotaryEmbedding",),
         "zoo.layers.window": ("ShiftedWindowAttention",),
         "zoo.layers.transformer": (
             "TransformerDecoder",

@@ -1,9 +1,13 @@
-"""Rotary positions: options, angles, and how queries and keys are turned."""
+"""Rotary positions: options, angles, how queries and keys are turned, and RotaryEmbedding, which turns them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from zoo.errors import ShapeError
+from zoo.layers.layer import Emitter, Function, features
+from zoo.layers.position import positions
+from zoo.shapes import Shape, Value
 from zoo.strict import Count, Positive, Strict
 
 if TYPE_CHECKING:
@@ -45,3 +49,40 @@ def turned(x: Any, tables: tuple[Any, Any], interleaved: bool) -> Any:
         first, second = x.chunk(2, -1)[0], x.chunk(2, -1)[1]
         quarter = torch.cat([-second, first], -1)
     return x * tables[0] + quarter * tables[1]
+
+
+class RotaryEmbedding(Rotary, Function):
+    """Turns the queries or the keys of an attention (N, …, T, features) by the positions of their steps.
+
+    Source: Su et al. 2021, https://arxiv.org/abs/2104.09864, section 3.2
+    """
+
+    type: Literal["RotaryEmbedding"]
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Return `shape`.
+
+        Raises:
+            ShapeError: these are no sequences of floats with an even number of features, or positions are too few.
+        """
+        size = features(self, shape)
+        if shape.rank < 3:
+            raise ShapeError("RotaryEmbedding needs sequences (N, …, T, features)", "bring the rows into that form")
+        if size % 2:
+            message = f"RotaryEmbedding turns pairs of features, but there are {size}"
+            raise ShapeError(message, "give it an even number of them")
+        self._count(shape)
+        return shape
+
+    def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
+        """Return the turned sequence."""
+        (shape,), (x,) = values, inputs
+        assert isinstance(shape, Shape)  # infer has judged it
+        count = self._count(shape)
+        cosines, sines = angles(self, count, features(self, shape))
+        first = slice(None) if shape.dims[-2] == count else slice(x.size(-2))
+        tables: list[Any] = [emitter.buffer("cosines", cosines), emitter.buffer("sines", sines)]
+        return turned(x, (tables[0][first], tables[1][first]), self.interleaved)
+
+    def _count(self, shape: Shape) -> int:
+        return positions(self, shape.with_dims("N", *shape.dims[-2:]), self.num_positions)
