@@ -160,6 +160,7 @@ def _forms() -> list[Case]:
         case(IMAGE, "UpsamplingNearest2d", scale_factor=2.0),
         case(IMAGE, "PatchEmbedding", embed_dim=8, patch_size=4),
         case(PLAIN, "ClassToken"),
+        case(PLAIN, "ClassToken", num_tokens=3, std=0.5),
         case(SEQUENCE, "PositionalEmbedding"),
         case(SEQUENCE, "PositionalEmbedding", kind="sinusoidal"),
     ]

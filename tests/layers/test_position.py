@@ -45,7 +45,7 @@ OPTIONS: dict[str, tuple[dict[str, st.SearchStrategy[Any]], dict[str, st.SearchS
             "std": st.sampled_from([0.02, 1.0]),
         },
     ),
-    "ClassToken": ({}, {}),
+    "ClassToken": ({}, {"num_tokens": st.integers(1, 3), "std": st.sampled_from([0.0, 0.5])}),
     "PatchEmbedding": (
         {"embed_dim": st.integers(1, 4), "patch_size": st.sampled_from([1, 2, 3, 4, [2, 3], [4, 6]])},
         {"in_channels": st.sampled_from([3, 3, 2]), "bias": st.booleans()},
@@ -101,12 +101,22 @@ def test_a_fair_share_was_accepted(name: str) -> None:
         ({"type": "PositionalEmbedding"}, KNOWN),
         ({"type": "PositionalEmbedding", "kind": "sinusoidal", "num_positions": 20}, UNBOUND),
         ({"type": "ClassToken"}, KNOWN),
+        ({"type": "ClassToken", "num_tokens": 2, "std": 0.5}, KNOWN),
         ({"type": "PatchEmbedding", "embed_dim": 5, "patch_size": 4}, IMAGES),
     ],
     ids=str,
 )
 def test_traced_and_exported_copies_agree(options: dict[str, object], shape: Shape) -> None:
     assert_exports(declared(options), shape)
+
+
+@pytest.mark.parametrize("std", [0.0, 0.5])
+def test_tokens_begin_as_far_apart_as_they_are_told(std: float) -> None:
+    torch.manual_seed(0)
+    module = graph_module(steps_of(declared({"type": "ClassToken", "num_tokens": 4, "std": std}), Shape("N", 5, 300)))
+    tokens = module.get_parameter(f"{PLACE}.token")
+    assert tuple(tokens.shape) == (1, 4, 300)
+    assert tokens.std().item() == pytest.approx(std, rel=0.1)
 
 
 def test_the_way_into_a_vision_transformer_is_torchvision_s_bit_for_bit() -> None:

@@ -6,13 +6,13 @@ PositionalEmbedding, ClassToken, PatchEmbedding.
 from __future__ import annotations
 
 from math import log
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, Layer, Sizes, agreed, axis_size, kind, require_float
 from zoo.layers.sequence import width
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, NonNegative, model_validator
+from zoo.strict import Count, Field, NonNegative, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -110,34 +110,40 @@ def sinusoids(count: int, size: int) -> Tensor:
 
 
 class ClassToken(Function):
-    """Puts one learned step before each sequence: (N, T, C) -> (N, T + 1, C).
+    """Puts learned steps before each sequence, one unless written: (N, T, C) -> (N, T + num_tokens, C).
 
     Source: Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929, equation 1
     """
 
     type: Literal["ClassToken"]
+    num_tokens: Annotated[int, Field(ge=1, le=65_536)] = 1
+    """How many: one for the class; several are registers, or queries that a Narrow takes from the sequence."""
+    std: NonNegative = 0.0
+    """Standard deviation of the tokens at first; several that begin alike stay alike until positions are added."""
 
     def output_shape(self, shape: Shape) -> Shape:
-        """Return `shape` with one step more.
+        """Return `shape` with so many steps more.
 
         Raises:
             ShapeError: `shape` is not (N, length, features) of floats, or its length is not known.
         """
         width(self, shape, "", None)
-        return shape.with_dims("N", axis_size(self, shape, 1) + 1, shape.dims[2])
+        return shape.with_dims("N", axis_size(self, shape, 1) + self.num_tokens, shape.dims[2])
 
     def emit(self, emitter: Emitter, values: tuple[Value, ...], inputs: tuple[Any, ...]) -> Any:
-        """Return the token, which is zero at first, and the sequence behind it."""
+        """Return the tokens, and the sequence behind them."""
         import torch
 
         (shape,), (x,) = values, inputs
         assert isinstance(shape, Shape)  # infer has judged it
-        token: Any = emitter.parameter("token", torch.zeros(1, 1, axis_size(self, shape, 2)))
+        size = (1, self.num_tokens, axis_size(self, shape, 2))
+        drawn = torch.empty(size).normal_(std=self.std) if self.std else torch.zeros(size)
+        token: Any = emitter.parameter("token", drawn)
         return torch.cat([token.expand(x.size(0), -1, -1), x], 1)
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
-        """Return the size of the token."""
-        return {"token": (1, 1, axis_size(self, shape, 2))}
+        """Return the sizes of the tokens."""
+        return {"token": (1, self.num_tokens, axis_size(self, shape, 2))}
 
 
 class PatchEmbedding(Function):
