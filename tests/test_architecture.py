@@ -21,7 +21,7 @@ FLOORS = (
     ("zoo.choice", "zoo.source"),
     ("zoo.inheritance", "zoo.templates"),
     ("zoo.transforms", "zoo.layers", "zoo.losses", "zoo.metrics", "zoo.optimizers", "zoo.initializers"),
-    ("zoo.schedulers",),
+    ("zoo.schedulers", "zoo.train"),
     ("zoo.data", "zoo.models", "zoo.placing"),
     ("zoo.diagnosis",),
     ("zoo.spec",),

@@ -99,7 +99,7 @@ def build_optimizer(
     optimizer = checked.spec.optimizer.build(named_parameters)
     if scheduler is None:
         return optimizer, None
-    intervals = train.epochs * (train.steps(rows) if scheduler.interval == "step" else 1)
+    intervals = train.epochs * (train.moves(rows) if scheduler.interval == "step" else 1)
     return optimizer, scheduler.build(optimizer, intervals)
 
 

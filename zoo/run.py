@@ -55,6 +55,11 @@ class Run:
         return self.path / "checkpoints" / "last.pt"
 
     @property
+    def best_file(self) -> Path:
+        """Return checkpoints/best.safetensors: the weights of the best epoch, where the spec stops early."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
     def metrics_file(self) -> Path:
         """Return metrics.jsonl: one line an epoch."""
         return self.path / "metrics.jsonl"
@@ -187,7 +192,8 @@ def evaluate_run(run: Run, device_name: str) -> dict[str, float]:
     device = find_device(device_name)
     model = run.load_model().to(device)
     rows = load_rows(run.checked, "test").to(device)
-    measured = evaluate(model, objective_of(run.checked, device), rows)
+    counted = load_rows(run.checked, "train").targets if run.checked.spec.loss.counts_classes else None
+    measured = evaluate(model, objective_of(run.checked, device, counted), rows)
     return {f"test_{name}": value for name, value in measured.items()}
 
 

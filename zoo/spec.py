@@ -18,7 +18,8 @@ from zoo.optimizers import AnyOptimizer
 from zoo.patterns import Pattern
 from zoo.schedulers import AnyScheduler
 from zoo.source import Source
-from zoo.strict import BeforeValidator, Count, Field, Seed, Strict
+from zoo.strict import BeforeValidator, Field, Strict
+from zoo.train import Train
 
 
 # Any: a JSON value.
@@ -34,25 +35,6 @@ class Template(Strict):
     """Values of the parameters that a Block need not give."""
     layers: Annotated[tuple[dict[str, Any], ...], Field(min_length=1, max_length=10_000)]
     """What each Block of this template stands for."""
-
-
-class Train(Strict):
-    """How long and in what steps the model is trained."""
-
-    epochs: Count
-    """Passes over the training split."""
-    batch_size: Count
-    """Rows in a step; the last step of an epoch takes what is left."""
-    drop_last: bool = False
-    """Leave out the last step of an epoch where fewer rows are left than batch_size."""
-    shuffle: bool = True
-    """Draw a new order of the rows for each epoch."""
-    seed: Seed = 0
-    """Seed of the fresh weights, of the order and of dropout."""
-
-    def steps(self, rows: int) -> int:
-        """Return the steps of an epoch of so many rows."""
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
 
 class Spec(Strict):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from zoo.build import load_rows
@@ -78,7 +79,10 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
     def save(state: State) -> None:
         training_state.save(run.checkpoint_file, state)
 
-    training = Training(state, checked, splits, watcher, save)
+    def keep_best(state: State) -> None:
+        _write_weights(run.best_file, checked, state.measured.state_dict())
+
+    training = Training(state, checked, splits, watcher, save, keep_best)
     saved = time.perf_counter()
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
@@ -95,13 +99,21 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
     save(state)
     write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
-    tensors = {
-        name: tensor.cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in state.model.state_dict().items()
-    }
-    with replacing(run.weights_file) as temporary:
+    stopping = checked.spec.train.early_stopping
+    best = stopping is not None and stopping.restore_best
+    _write_weights(run.weights_file, checked, load_file(run.best_file) if best else state.measured.state_dict())
+
+
+def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write named tensors, whole or not at all; tied ones under each of their names.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    alone = {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
         # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
-        temporary.write_bytes(save_tensors(tensors, {"spec_sha256": checked.spec.sha256()}))
+        temporary.write_bytes(save_tensors(alone, {"spec_sha256": checked.spec.sha256()}))
 
 
 def _append(path: Path, row: Mapping[str, float | int | str]) -> None:

@@ -7,7 +7,8 @@ without its last axis has them, the last axis is the classes, as sequence models
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from zoo.errors import ShapeError
 from zoo.losses.loss import Loss, Weights, require_weights
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
 class _Classes(Loss):
     """What the losses of class numbers share."""
 
-    weight: Weights | None = None
-    """A factor for each class, in the order of the class numbers; without it, 1."""
+    weight: Weights | Literal["balanced"] | None = None
+    """A factor for each class, in the order of the class numbers; without it, 1.
+
+    "balanced": rows / (classes * rows of the class) of the training split, as scikit-learn has it.
+    """
+
+    @property
+    def counts_classes(self) -> bool:
+        """Return whether the weights follow from the training split."""
+        return self.weight == "balanced"
+
+    def balanced(self, counts: Sequence[int]) -> Self:
+        """Return the loss with the weights that these numbers of rows of each class give."""
+        total = sum(counts)
+        return self.model_copy(update={"weight": tuple(total / (len(counts) * max(1, count)) for count in counts)})
 
     def class_axis(self, output: Shape, target: Shape) -> int | None:
         """Return axis 1 or the last axis; None where neither leaves the axes of the targets."""
@@ -54,7 +68,7 @@ class _Classes(Loss):
                 f"{name} needs {self.output_name.replace('_', ' ')} {wanted}, but the model gives {output}",
                 f'end with {flatten}{{"type": "Linear", "out_features": "classes"}}',
             )
-        require_weights(self, "weight", self.weight, output, axis)
+        require_weights(self, "weight", None if self.weight == "balanced" else self.weight, output, axis)
 
     def arrangement(self, output: Shape, target: Shape) -> Arrangement:
         """Return what joins batch and sequence into one axis, where the classes stand last."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from zoo.errors import ShapeError
 from zoo.shapes import Shape
@@ -38,6 +38,15 @@ class Loss(Strict):
     def averaged(self) -> bool:
         """Return whether the loss of a batch is a mean, and not a sum."""
         return self.reduction != "sum"
+
+    @property
+    def counts_classes(self) -> bool:
+        """Return whether options of the loss follow from how many rows each class has in the training split."""
+        return False
+
+    def balanced(self, counts: Sequence[int]) -> Self:
+        """Return the loss with the options that these numbers of rows of each class give."""
+        return self
 
     @abstractmethod
     def require(self, output: Shape, target: Shape) -> None:

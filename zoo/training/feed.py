@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo.check import CheckedSpec
 from zoo.data import Rows
 from zoo.data.augmentation import augmented, mixed
+from zoo.training.objective import class_counts
 from zoo.transforms import Transform
 
 EPOCHS = 2**32  # more than anybody trains; keeps the seeds of epochs apart
@@ -38,6 +39,8 @@ class Feed:
     mixing: tuple[Transform, ...] = ()
     """Transforms of a batch with its targets."""
     classes: int = 0
+    weights: Tensor | None = None
+    """How likely each row is drawn, (rows,) of float64, where they are drawn with replacement."""
     counts: Tensor = field(init=False)
     """Rows in each step, (steps,) of float64."""
 
@@ -85,4 +88,10 @@ def feed_of(checked: CheckedSpec, rows: Rows) -> Feed:
         tuple(transform.build() for transform in late),
         mixing,
         len(checked.example.classes),
+        _weights(rows, len(checked.example.classes)) if spec.train.sampler == "balanced" else None,
     )
+
+
+def _weights(rows: Rows, classes: int) -> Tensor:
+    """Return for each row the inverse of how often its class stands in the split."""
+    return (1 / class_counts(rows.targets, classes).double())[rows.targets.cpu()]

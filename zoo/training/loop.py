@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -24,6 +25,7 @@ from zoo.training.feed import Feed, feed_of
 from zoo.training.interruption import Interruption
 from zoo.training.objective import Objective, objective_of
 from zoo.training.state import State
+from zoo.training.stepper import Stepper
 
 READ_EVERY = 0.2  # seconds between two looks at the loss
 
@@ -53,15 +55,33 @@ class Training:
     save: Callable[[State], None]
     """Writes a checkpoint."""
 
+    keep_best: Callable[[State], None] = lambda state: None
+    """Writes the weights that are the best so far."""
+
     @cached_property
     def objective(self) -> Objective:
         """Return the spec's loss and metrics."""
-        return objective_of(self.checked, self.state.device)
+        return objective_of(self.checked, self.state.device, self.splits["train"].targets)
 
     @cached_property
     def feed(self) -> Feed:
         """Return the steps of an epoch."""
         return feed_of(self.checked, self.splits["train"])
+
+    @cached_property
+    def stepper(self) -> Stepper:
+        """Return what a step does."""
+        declared = self.checked.spec.scheduler
+        scheduler = self.state.scheduler if declared is not None and declared.interval == "step" else None
+        return Stepper(self.state, self.checked.spec.train, self.objective, self.feed.steps, scheduler)
+
+    @property
+    def ended(self) -> bool:
+        """Return whether all epochs are done, or no better one has come for too long."""
+        state, train = self.state, self.checked.spec.train
+        stopping = train.early_stopping
+        waited = state.epoch - state.best_epoch
+        return state.epoch >= train.epochs or (stopping is not None and waited > stopping.patience)
 
     def run(self) -> Iterator[Row]:
         """Train to the end, and yield the measurements after each epoch.
@@ -73,8 +93,8 @@ class Training:
         """
         state = self.state
         frozen = _frozen(state.model)
-        with Interruption() as interruption:
-            while state.epoch < self.checked.spec.train.epochs:
+        with Interruption() as interruption, _deterministic(self.checked.spec.train.deterministic):
+            while not self.ended:
                 started = time.perf_counter()
                 state.model.train()
                 for module in frozen:
@@ -86,6 +106,7 @@ class Training:
                 row |= self._measure("validation") if "validation" in self.splits else {}
                 row |= self._measure("test")
                 self._schedule(row)
+                self._compare(row)
                 row["seconds"] = round(time.perf_counter() - started, 4)
                 yield row
                 self.watcher.on_epoch(row)
@@ -96,7 +117,7 @@ class Training:
         Raises:
             Diverged: the loss is NaN or infinite.
         """
-        measured = evaluate(self.state.model, self.objective, self.splits[split])
+        measured = evaluate(self.state.measured, self.objective, self.splits[split])
         if not math.isfinite(measured["loss"]):
             raise Diverged(
                 f"the {split} loss after epoch {self.state.epoch} is {measured['loss']}; "
@@ -115,34 +136,37 @@ class Training:
         else:
             scheduler.step()
 
+    def _compare(self, row: Row) -> None:
+        """Note and keep the weights that are better than any before."""
+        stopping = self.checked.spec.train.early_stopping
+        if stopping is None:
+            return
+        value = float(row[f"validation_{stopping.metric}"])
+        if stopping.better(value, self.state.best):
+            self.state.best, self.state.best_epoch = value, self.state.epoch
+            self.keep_best(self.state)
+
     def _epoch(self, interruption: Interruption) -> float:
         """Train from `state.step` to the end of the epoch; return the mean loss of its rows."""
-        state, feed, objective = self.state, self.feed, self.objective
-        model, optimizer, steps = state.model, state.optimizer, feed.steps
-        each_step = state.scheduler if getattr(self.checked.spec.scheduler, "interval", "") == "step" else None
-        order = state.draw_order(len(feed.rows)) if self.checked.spec.train.shuffle else None
+        state, feed, stepper = self.state, self.feed, self.stepper
+        steps = feed.steps
+        order = state.draw_order(len(feed.rows), feed.weights) if self.checked.spec.train.shuffle else None
         losses = state.begin_losses(steps)
         seen, looked = state.step, time.perf_counter()
         while state.step < steps:
-            if interruption.received is not None:
+            if interruption.received is not None and stepper.between_moves:
                 self.save(state)
                 epochs = self.checked.spec.train.epochs
                 where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {steps}"
                 raise Interrupted(where, "zoo train --resume", interruption.received)
             inputs, targets = feed.batch(order, state.epoch, state.step)
-            value = objective(model(inputs), targets)
-            optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
-            optimizer.step()
-            if each_step is not None:
-                each_step.step()
-            losses[state.step] = value.detach()
-            state.step += 1
+            number = state.step
+            losses[number] = stepper.step(inputs, targets)
             if time.perf_counter() - looked > READ_EVERY:
                 self._look(losses[seen : state.step], seen, steps)
                 seen, looked = state.step, time.perf_counter()
         self._look(losses[seen:], seen, steps)
-        counts = feed.counts if objective.averaged else torch.ones(steps, dtype=torch.float64)
+        counts = feed.counts if self.objective.averaged else torch.ones(steps, dtype=torch.float64)
         return float((losses.cpu().double() * counts).sum() / feed.counts.sum())
 
     def _look(self, losses: torch.Tensor, first: int, steps: int) -> None:
@@ -172,3 +196,14 @@ def _frozen(model: nn.Module) -> list[nn.Module]:
         for module in model.modules()
         if (parameters := list(module.parameters())) and not any(p.requires_grad for p in parameters)
     ]
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    """Let torch refuse kernels whose results vary, where that is wanted; its setting comes back at the end."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(wanted or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

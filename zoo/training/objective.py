@@ -29,8 +29,22 @@ class Objective:
         return value
 
 
-def objective_of(checked: CheckedSpec, device: torch.device) -> Objective:
-    """Return the objective that a spec says, on the device of its model."""
+def objective_of(checked: CheckedSpec, device: torch.device, targets: Tensor | None = None) -> Objective:
+    """Return the objective that a spec says, on the device of its model.
+
+    Args:
+        checked: the spec.
+        device: of the model.
+        targets: of the training split, (rows, …); for losses that count its classes.
+    """
     spec, shapes = checked.spec, (checked.output, checked.example.target)
+    loss = spec.loss
+    if loss.counts_classes and targets is not None:
+        loss = loss.balanced(class_counts(targets, len(checked.example.classes)).tolist())
     metrics = tuple(metric.arranged(*shapes) for metric in spec.metrics)
-    return Objective(spec.loss.build().to(device), spec.loss.arrangement(*shapes), spec.loss.averaged, metrics)
+    return Objective(loss.build().to(device), loss.arrangement(*shapes), loss.averaged, metrics)
+
+
+def class_counts(targets: Tensor, classes: int) -> Tensor:
+    """Return how often each class number stands in the targets, (classes,)."""
+    return torch.bincount(targets.flatten().cpu(), minlength=classes)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn, optim
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
@@ -45,11 +46,27 @@ class State:
     """The last finite loss that was read."""
     sampler_before: torch.Tensor | None = None
     """The sampler's state before the order of the epoch that has begun was drawn."""
+    scaler: torch.amp.GradScaler | None = None
+    """Scales the loss, where the precision needs it."""
+    average: AveragedModel | None = None
+    """The running mean of the weights, where the spec keeps one."""
+    best: float | None = None
+    """The best measurement so far, where the spec stops early."""
+    best_epoch: int = 0
+    """The epoch it came after."""
 
-    def draw_order(self, rows: int) -> torch.Tensor:
-        """Return the epoch's order of the rows, (rows,), on the device."""
+    @property
+    def measured(self) -> nn.Module:
+        """Return the model that is measured and kept: the mean of the weights, or the weights."""
+        module: nn.Module = self.model if self.average is None else self.average.module
+        return module
+
+    def draw_order(self, rows: int, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the epoch's order of the rows, (rows,), on the device; with weights, rows drawn with replacement."""
         self.sampler_before = self.sampler.get_state()
         torch.empty((), dtype=torch.int64).random_(generator=self.sampler)  # DataLoader's seed for its workers
+        if weights is not None:
+            return torch.multinomial(weights, rows, replacement=True, generator=self.sampler).to(self.device)
         order = torch.randperm(rows, generator=self.sampler)
         torch.randperm(rows, generator=self.sampler)  # RandomSampler's order of the remainder, which is empty
         return order.to(self.device)
@@ -84,8 +101,15 @@ def _state(checked: CheckedSpec, model: nn.Module, device: torch.device, rows: i
     model = model.to(device)
     expected = checked.example.training_rows or 1 if rows is None else rows
     optimizer, scheduler = build_optimizer(checked, model.named_parameters(), expected)
-    sampler = torch.Generator().manual_seed(checked.spec.train.seed)
-    return State(model, optimizer, scheduler, sampler, device, checked.spec.sha256())
+    train = checked.spec.train
+    sampler = torch.Generator().manual_seed(train.seed)
+    state = State(model, optimizer, scheduler, sampler, device, checked.spec.sha256())
+    if train.precision == "fp16":
+        state.scaler = torch.amp.GradScaler(device.type)
+    if train.ema is not None:
+        mean = get_ema_multi_avg_fn(train.ema)  # type: ignore[no-untyped-call]  # torch gives it no types
+        state.average = AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+    return state
 
 
 def save(path: Path, state: State) -> None:
@@ -116,6 +140,10 @@ def _record(state: State) -> dict[str, Any]:
         "step": state.step,
         "losses": None if state.losses is None else state.losses.cpu(),
         "last_loss": state.last_loss,
+        "scaler": {} if state.scaler is None else state.scaler.state_dict(),
+        "average": {} if state.average is None else state.average.state_dict(),
+        "best": state.best,
+        "best_epoch": state.best_epoch,
     }
 
 
@@ -161,6 +189,11 @@ def _restore(state: State, record: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(record["cuda_generator"], state.device)
     state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
     state.losses = None if record["losses"] is None else record["losses"].to(state.device)
+    state.best, state.best_epoch = record["best"], record["best_epoch"]
+    if state.scaler is not None:
+        state.scaler.load_state_dict(record["scaler"])
+    if state.average is not None:
+        state.average.load_state_dict(record["average"])
 
 
 # Any: what was found in a file.
@@ -176,7 +209,7 @@ def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None
     _require_progress(record, checked.spec.train.epochs, checked.spec.train.steps(rows))
     if record["epoch"] or record["step"]:
         pattern["optimizer"] = _stepped(checked, state.model, rows)
-    for name in ("model", "optimizer", "scheduler", "sampler", "generator"):
+    for name in ("model", "optimizer", "scheduler", "sampler", "generator", "scaler", "average"):
         require_form(record[name], pattern[name], name)
     if pattern["cuda_generator"] is not None and record["cuda_generator"] is not None:
         require_form(record["cuda_generator"], pattern["cuda_generator"], "cuda_generator")
@@ -188,12 +221,13 @@ def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
     Raises:
         ValueError: with what is wrong.
     """
-    for name, end in (("epoch", epochs), ("step", steps - 1)):
+    for name, end in (("epoch", epochs), ("step", steps - 1), ("best_epoch", record["epoch"])):
         if not is_whole(record[name]) or not 0 <= record[name] <= end:
             raise ValueError(f"{name} is {described(record[name])}, not a whole number from 0 to {end}")
-    last, losses = record["last_loss"], record["losses"]
-    if last is not None and not (is_number(last) and math.isfinite(last)):
-        raise ValueError(f"last_loss is {described(last)}, not a finite number")
+    losses = record["losses"]
+    for name in ("last_loss", "best"):
+        if record[name] is not None and not (is_number(record[name]) and math.isfinite(record[name])):
+            raise ValueError(f"{name} is {described(record[name])}, not a finite number")
     if losses is not None:
         require_form(losses, torch.zeros(steps), "losses")
         if not losses.isfinite().all():

@@ -1,0 +1,86 @@
+"""Train: how long and in what steps a model is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from zoo.strict import LARGEST_SIZE, Count, Field, NonNegative, Positive, Seed, Strict, model_validator
+
+Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
+
+
+class EarlyStopping(Strict):
+    """Ends a training when a measurement of the validation split no longer becomes better."""
+
+    metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)] = "loss"
+    """What is looked at: "loss", or the name of one of the metrics."""
+    mode: Literal["min", "max"] = "min"
+    """Whether less or more of it is better."""
+    patience: Waiting = 5
+    """Epochs without improvement that are let pass."""
+    min_delta: NonNegative = 0.0
+    """By how much a measurement must be better to count."""
+    restore_best: bool = True
+    """Keep the weights of the best epoch, and not those of the last."""
+
+    @model_validator(mode="after")
+    def _a_loss_is_to_fall(self) -> Self:
+        if self.metric == "loss" and self.mode == "max":
+            raise ValueError('a loss is better when it is less; write "mode": "min", or another metric')
+        return self
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Return whether a measurement improves on the best so far."""
+        if best is None:
+            return True
+        gain = best - value if self.mode == "min" else value - best
+        return gain > self.min_delta
+
+
+class Train(Strict):
+    """How long and in what steps the model is trained."""
+
+    epochs: Count
+    """Passes over the training split."""
+    batch_size: Count
+    """Rows in a step; the last step of an epoch takes what is left."""
+    drop_last: bool = False
+    """Leave out the last step of an epoch where fewer rows are left than batch_size."""
+    shuffle: bool = True
+    """Draw a new order of the rows for each epoch."""
+    sampler: Literal["balanced"] | None = None
+    """"balanced": draw each class as often as the others, with replacement, as torch's WeightedRandomSampler does."""
+    seed: Seed = 0
+    """Seed of the fresh weights, of the order and of dropout."""
+    accumulation: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Steps whose gradients are averaged before the weights move; so are those that an epoch leaves over."""
+    clip_grad_norm: Positive | None = None
+    """The largest norm of all gradients together; longer ones are shortened before the weights move."""
+    clip_grad_value: Positive | None = None
+    """The largest size of a single number of the gradients."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What the forward pass computes with: "bf16" and "fp16" through torch.autocast, "fp16" with a scaled loss."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a running mean of the weights; the mean is measured, kept and exported in place of the weights."""
+    early_stopping: EarlyStopping | None = None
+    """When to end before the epochs are over."""
+    deterministic: bool = False
+    """Refuse torch's kernels whose results vary from run to run (torch.use_deterministic_algorithms)."""
+    compile: bool = False
+    """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits."""
+
+    @model_validator(mode="after")
+    def _one_sampler(self) -> Self:
+        if self.sampler is not None and not self.shuffle:
+            raise ValueError("the balanced sampler draws its own order; remove shuffle, or the sampler")
+        if self.clip_grad_norm is not None and self.clip_grad_value is not None:
+            raise ValueError("clip_grad_norm and clip_grad_value both shorten gradients; write one of them")
+        return self
+
+    def steps(self, rows: int) -> int:
+        """Return the steps of an epoch of so many rows."""
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+
+    def moves(self, rows: int) -> int:
+        """Return how often the weights move in an epoch of so many rows."""
+        return -(-self.steps(rows) // self.accumulation)

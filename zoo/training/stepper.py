@@ -1,0 +1,94 @@
+"""Stepper: what one step does to the weights: forward, backward, and, when it is time, the move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn, optim
+
+from zoo.train import Train
+from zoo.training.objective import Objective
+from zoo.training.state import State
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """The steps of a training; with the options at their defaults, those of the plain PyTorch loop bit for bit."""
+
+    state: State
+    train: Train
+    objective: Objective
+    steps: int
+    """In an epoch."""
+    scheduler: optim.lr_scheduler.LRScheduler | None
+    """The one that counts steps, if any."""
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """Return the model, compiled where the spec says so."""
+        # Any: torch.compile gives it no types.
+        model: Any = self.state.model
+        forward: Callable[[Tensor], Tensor] = torch.compile(model) if self.train.compile else model
+        return forward
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, (), after its gradients are added and the weights moved, where it is time."""
+        state, count = self.state, self.train.accumulation
+        place = state.step % count
+        first = state.step - place
+        with self._precision():
+            value = self.objective(self.forward(inputs), targets)
+        if place == 0:
+            state.optimizer.zero_grad()
+        share = value if count == 1 else value / min(count, self.steps - first)
+        scaled: Tensor = share if state.scaler is None else state.scaler.scale(share)
+        scaled.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
+        state.step += 1
+        if place == count - 1 or state.step == self.steps:
+            self._move()
+        return value.detach()
+
+    @property
+    def between_moves(self) -> bool:
+        """Return whether no gradient waits, so that a checkpoint holds all there is."""
+        return self.state.step % self.train.accumulation == 0
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.train.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.state.device.type, DTYPES[self.train.precision])
+
+    def _move(self) -> None:
+        """Move the weights by the gradients that have been added up."""
+        state = self.state
+        self._clip()
+        moved = True
+        if state.scaler is None:
+            state.optimizer.step()
+        else:
+            before = state.scaler.get_scale()
+            state.scaler.step(state.optimizer)
+            state.scaler.update()
+            moved = state.scaler.get_scale() >= before  # a step whose gradients overflow is left out
+        if state.average is not None:
+            state.average.update_parameters(state.model)
+        if self.scheduler is not None and moved:
+            self.scheduler.step()
+
+    def _clip(self) -> None:
+        norm, value = self.train.clip_grad_norm, self.train.clip_grad_value
+        if norm is None and value is None:
+            return
+        if self.state.scaler is not None:
+            self.state.scaler.unscale_(self.state.optimizer)
+        if norm is not None:
+            nn.utils.clip_grad_norm_(self.state.model.parameters(), norm)
+        if value is not None:
+            nn.utils.clip_grad_value_(self.state.model.parameters(), value)
