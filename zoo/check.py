@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from zoo.checked import CheckedSpec
 from zoo.contradictions import contradictions
 from zoo.data import Example, OptionError
-from zoo.errors import DataError, Path, Problem, ShapeError, SpecError
+from zoo.errors import MOST_TOLD, DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
 from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
@@ -46,7 +47,7 @@ def check(source: Source) -> CheckedSpec:
     example = spec.data.example()
     input_shape = _transformed(source, spec, example, problems)
     layers, below = spec.model.parts()
-    problems += _name_problems(source, layers, ("model", *below))
+    problems += islice(_name_problems(source, layers, ("model", *below)), MOST_TOLD)
     placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
     if input_shape is None or not placer.place(layers, ("model", *below)):
         raise SpecError(tuple(problems))
@@ -117,19 +118,17 @@ def _routed(source: Source, spec: Spec, example: Example, training: bool, proble
     return shape
 
 
-def _name_problems(source: Source, layers: tuple[Layer, ...], path: Path) -> list[Problem]:
-    """Return the problems of ids, in a list of layers and in the lists inside them."""
-    problems: list[Problem] = []
+def _name_problems(source: Source, layers: tuple[Layer, ...], path: Path) -> Iterator[Problem]:
+    """Yield the problems of ids, in a list of layers and in the lists inside them."""
     seen: set[str] = set()
     for index, layer in enumerate(layers):
         here: Path = (*path, index, "id")
         if layer.id in RESERVED:
             message = f'the id "{layer.id}" is a name that torch keeps for itself'
-            problems.append(source.problem(here, message, f'write another, such as "{layer.id}_layer"'))
+            yield source.problem(here, message, f'write another, such as "{layer.id}_layer"')
         elif layer.id in seen:
-            problems.append(source.problem(here, f'two layers have the id "{layer.id}"', "write another id"))
+            yield source.problem(here, f'two layers have the id "{layer.id}"', "write another id")
         if layer.id is not None:
             seen.add(layer.id)
         for inner, parts in nested(layer):
-            problems += _name_problems(source, parts, (*path, index, *inner))
-    return problems
+            yield from _name_problems(source, parts, (*path, index, *inner))

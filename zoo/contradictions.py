@@ -14,6 +14,8 @@ from zoo.patterns import idle, selected
 from zoo.placing import shown
 from zoo.shapes import Shape
 
+MOST_COMPARISONS = 100_000_000  # of letters in patterns with letters in names: half a second at worst
+
 
 def contradictions(checked: CheckedSpec) -> list[Problem]:
     """Return the problems that show only when the parts of a spec are held against one another."""
@@ -21,8 +23,12 @@ def contradictions(checked: CheckedSpec) -> list[Problem]:
         return [_no_single_output(checked)]
     problems: list[Problem] = []
     _judge_output(checked, problems)
-    for judge in (_batch_problems, _scheduler_problems, _pattern_problems, _init_problems):
+    for judge in (_batch_problems, _scheduler_problems, _train_problems):
         problems += judge(checked)
+    too_many = list(_too_many_patterns(checked))
+    for judge in () if too_many else (_pattern_problems, _init_problems):
+        problems += judge(checked)
+    problems += too_many
     return problems
 
 
@@ -30,6 +36,18 @@ def _no_single_output(checked: CheckedSpec) -> Problem:
     last = checked.layers[-1]
     message = f"the model must give one tensor of rows, but {type(last.layer).__name__} gives {shown(last.result)}"
     return checked.source.problem((*last.path, "type"), message, 'put {"type": "Select", "index": 0} below it')
+
+
+def _too_many_patterns(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield a problem where the patterns are more than can be held against so many tensors in a moment."""
+    spec, names = checked.spec, checked.parameters
+    several = [group.match for group in spec.optimizer.parameter_groups]
+    several += [one.match for one in spec.init if isinstance(one, Filling)]
+    patterns = [*spec.freeze, *(part for match in several for part in ((match,) if isinstance(match, str) else match))]
+    if sum(map(len, patterns)) * sum(map(len, names)) > MOST_COMPARISONS:
+        path: Path = ("freeze",) if spec.freeze else ("optimizer",) if spec.optimizer.parameter_groups else ("init",)
+        message = f"{len(patterns):,} patterns for {len(names):,} tensors are too many"
+        yield checked.source.problem(path, message, "write fewer patterns, with more stars")
 
 
 def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
@@ -116,22 +134,39 @@ def _scheduler_problems(checked: CheckedSpec) -> Iterator[Problem]:
     scheduler = spec.scheduler
     if scheduler is None:
         return
-    steps = 1 if scheduler.interval == "epoch" else None if rows is None else spec.train.steps(rows)
+    steps = 1 if scheduler.interval == "epoch" else None if rows is None else spec.train.moves(rows)
     try:
         if steps is not None:
             scheduler.require(spec.optimizer, spec.train.epochs * steps)
     except ShapeError as error:
         yield checked.source.problem(("scheduler", error.option or "type"), error.message, error.remedy)
-    watched = scheduler.watched
-    if watched is None:
-        return
+    if scheduler.watched is not None:
+        yield from _unmeasured(checked, ("scheduler",), type(scheduler).__name__, scheduler.watched)
+
+
+def _unmeasured(checked: CheckedSpec, path: Path, watcher: str, watched: str) -> Iterator[Problem]:
+    """Yield what keeps somebody from looking at a measurement of the validation split."""
+    spec = checked.spec
     known = ["loss", *(metric.name for metric in spec.metrics)]
     if watched not in known:
-        message = f'{type(scheduler).__name__} looks at "{watched}", which nothing measures'
-        yield checked.source.problem(("scheduler", "metric"), message, suggestion(watched, known))
+        message = f'{watcher} looks at "{watched}", which nothing measures'
+        yield checked.source.problem((*path, "metric"), message, suggestion(watched, known))
     if "validation" not in spec.data.splits:
-        message = f"{type(scheduler).__name__} needs a validation split to look at, but the data has none"
-        yield checked.source.problem(("scheduler", "type"), message, 'write "validation": 0.1 in data')
+        message = f"{watcher} needs a validation split to look at, but the data has none"
+        yield checked.source.problem((*path, "type"), message, 'write "validation": 0.1 in data')
+
+
+def _train_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield what the way of training does not go together with."""
+    train, target = checked.spec.train, checked.example.target
+    if train.early_stopping is not None:
+        yield from _unmeasured(checked, ("train", "early_stopping"), "early_stopping", train.early_stopping.metric)
+    if train.sampler == "balanced" and not (checked.example.classes and target.rank == 1):
+        message = "the balanced sampler needs one class for each row, but the data gives none"
+        yield checked.source.problem(("train", "sampler"), message, "remove sampler")
+    if checked.spec.loss.counts_classes and not checked.example.classes:
+        message = "balanced weights need classes, but the data has none"
+        yield checked.source.problem(("loss", "weight"), message, "write one number for each class, or remove weight")
 
 
 def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, ValidationError
 
 from zoo.choice import Choice
-from zoo.errors import Path, Problem
+from zoo.errors import MOST_TOLD, Path, Problem
 from zoo.nearest import LONGEST_LIST, nearest, suggestion
 from zoo.source import Source
 from zoo.strict import Strict
@@ -49,8 +50,11 @@ def problems_of(source: Source, error: ValidationError, root: type[Strict]) -> t
             continue  # pydantic counts only the members it accepts; the refused ones have problems of their own
         path = _path(source.value, detail)
         by_path.setdefault(path[:-1] if _short(detail) else path, []).append(detail)
-    problems = [_problem(source, path, details, root) for path, details in by_path.items()]
-    return tuple(sorted(problems, key=lambda problem: (problem.place.line, problem.place.column)))
+    problems = [_problem(source, path, details, root) for path, details in islice(by_path.items(), MOST_TOLD)]
+    problems.sort(key=lambda problem: (problem.place.line, problem.place.column))
+    if len(by_path) > MOST_TOLD:
+        problems.append(source.problem((), f"{len(by_path) - MOST_TOLD:,} more problems", "mend the others first"))
+    return tuple(problems)
 
 
 def _path(document: object, detail: ErrorDetails) -> Path:

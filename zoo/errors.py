@@ -23,6 +23,8 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+MOST_TOLD = 200  # problems of one kind; a person mends the first and checks again
+
 Path = tuple[str | int, ...]
 """Where in the document: keys and list positions from the top, e.g. ("model", "layers", 0, "bias")."""
 

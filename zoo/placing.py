@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NoReturn
 
-from zoo.errors import Path, Problem, ShapeError
+from zoo.errors import MOST_TOLD, Path, Problem, ShapeError
 from zoo.layers.layer import Layer, Sizes, Tied, kind
 from zoo.nearest import suggestion
 from zoo.shapes import Shape, Value
 from zoo.source import Source
 
 MOST_STEPS = 20_000  # twenty times the largest model people train; a Repeat of Repeats could stand for any number
+MOST_TENSORS = 100_000  # a layer of many layers, such as an LSTM, could have any number
 THE_INPUT = -1
 """The step that gives the model's input."""
 INPUT_ID = "input"
@@ -89,6 +91,7 @@ class Placer:
     problems: list[Problem] = field(default_factory=list)
     _whole: tuple[tuple[Layer, ...], Path] = ((), ())
     """The layers of the model, and where they stand."""
+    _tensors: int = 0
     _scopes: list[dict[str, int]] = field(default_factory=lambda: [{INPUT_ID: THE_INPUT}])
     _spoken: dict[int, str] = field(default_factory=lambda: {THE_INPUT: "the data"})
 
@@ -146,6 +149,9 @@ class Placer:
             result = layer.infer(values)
         except ShapeError as error:
             self._refuse_input(path, error, speech or self._speech(declared, inputs), values)
+        self._tensors += len(layer.parameter_shapes(_first(values[0])))
+        if self._tensors > MOST_TENSORS:
+            self._refuse(path, "type", f"the model has more than {MOST_TENSORS:,} tensors", "repeat fewer times")
         tied = self._tied(layer, path, _first(values[0]))
         called = speech.owner if speech else declared.id or kind(declared)
         self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result, tied, called))
@@ -187,9 +193,10 @@ class Placer:
         raise _Refused
 
     def _find(self, name: str, path: Path, option: str = "from") -> int:
-        known = {key: step for scope in self._scopes for key, step in scope.items()}  # the innermost scope wins
-        if name in known:
-            return known[name]
+        for scope in reversed(self._scopes):  # the innermost wins
+            if name in scope:
+                return scope[name]
+        known = [key for scope in self._scopes for key in scope]
         place = next(_places_of(name, *self._whole), None)
         remedy = suggestion(name, known)
         if place is None:
@@ -206,35 +213,57 @@ class Placer:
         for number, placed in enumerate(self.steps):
             for given in placed.inputs:
                 readers.setdefault(given, []).append(number)
-        for number, placed in enumerate(self.steps):
-            if number != last and number not in readers:
-                message = f"nothing uses the output of {placed.called}"
-                remedy = 'remove the layer, or name its id in another layer\'s "from"'
-                self.problems.append(self.source.problem((*placed.path, "type"), message, remedy))
-        roots: dict[int, int] = {THE_INPUT: THE_INPUT}
-        for number, placed in enumerate(self.steps):
-            overwrites = _in_place(placed.layer)
-            shares = overwrites or placed.layer.shares_input
-            roots[number] = roots[placed.inputs[0]] if shares else number
-            if overwrites:
-                self._judge_overwriting(number, roots, readers)
+        unused = (number for number in range(len(self.steps)) if number != last and number not in readers)
+        for placed in (self.steps[number] for number in islice(unused, MOST_TOLD)):
+            message = f"nothing uses the output of {placed.called}"
+            remedy = 'remove the layer, or name its id in another layer\'s "from"'
+            self.problems.append(self.source.problem((*placed.path, "type"), message, remedy))
+        self._judge_overwriting(readers)
 
-    def _judge_overwriting(self, number: int, roots: Mapping[int, int], readers: Mapping[int, list[int]]) -> None:
+    def _judge_overwriting(self, readers: Mapping[int, list[int]]) -> None:
         """Refuse an in-place layer where somebody else needs what it overwrites, for the output or for the gradient."""
+        memories = {THE_INPUT: _Memory(is_input=True, latest=max(readers.get(THE_INPUT, ()), default=THE_INPUT))}
+        for number, placed in enumerate(self.steps):
+            memory = memories[placed.inputs[0]]
+            if _in_place(placed.layer):
+                self._judge_harm(number, memory)
+            elif not placed.layer.shares_input:
+                memory = _Memory()
+            for given in placed.inputs:
+                if memories[given] is not memory and memories[given].reader is None:
+                    memories[given].reader = number
+            memory.latest = max(memory.latest, *readers.get(number, ()), number)
+            if memory.keeper is None and _keeps_output(placed.layer):
+                memory.keeper = number
+            memories[number] = memory
+
+    def _judge_harm(self, number: int, memory: _Memory) -> None:
         placed = self.steps[number]
-        same = [step for step, root in roots.items() if root == roots[number] and step != number]
-        readers_before = (reader for step in same for reader in readers[step] if roots.get(reader) != roots[number])
-        keepers = (step for step in same if step != THE_INPUT and _keeps_output(self.steps[step].layer))
-        if THE_INPUT in same:
+        reader = memory.latest if memory.reader is None and memory.latest > number else memory.reader
+        if memory.is_input:
             harm = "the model's input, which is the data's"
-        elif (other := next(readers_before, None)) is not None:
-            harm = f"its input, which {self.steps[other].called} reads too"
-        elif (keeper := next(keepers, None)) is not None:
-            harm = f"the output of {self.steps[keeper].called}, which its gradient needs"
+        elif reader is not None:
+            harm = f"its input, which {self.steps[reader].called} reads too"
+        elif memory.keeper is not None:
+            harm = f"the output of {self.steps[memory.keeper].called}, which its gradient needs"
         else:
             return
         message = f"{kind(placed.layer)} overwrites {harm}"
         self.problems.append(self.source.problem((*placed.path, "inplace"), message, "remove inplace"))
+
+
+@dataclass
+class _Memory:
+    """What is known of a tensor's memory, which several steps may share, while the steps are gone through in order."""
+
+    is_input: bool = False
+    """Whether the model's input lies there."""
+    latest: int = THE_INPUT
+    """The last step that reads one of those that share it."""
+    reader: int | None = None
+    """The first step that reads it and does not share it."""
+    keeper: int | None = None
+    """The first step that computes its gradient from what lies there."""
 
 
 def _in_place(layer: Layer) -> bool:

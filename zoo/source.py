@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -124,7 +125,8 @@ def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
     path = find_spec(reference)
     origin = str(path)
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
+        with open(path, "rb", opener=_without_waiting) as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"cannot read {origin}: {error.strerror}", "check the file's permissions") from error
     if len(raw) > MAX_BYTES:
@@ -136,6 +138,11 @@ def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
     except UnicodeDecodeError as error:
         raise UsageError(f"{origin} is not UTF-8: byte {error.start} is invalid", "save the file as UTF-8") from error
     return override(Source(origin, text, _parse(origin, text)), overrides)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file whose reading must not wait, as that of some files of the system would."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no such files
 
 
 def _parse(origin: str, text: str) -> dict[str, Any]:

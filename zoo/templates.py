@@ -13,7 +13,9 @@ from zoo.nearest import suggestion
 from zoo.source import Source
 
 DEEPEST = 20  # templates inside templates
-MOST_LAYERS = 20_000  # a template of templates could stand for any number
+MOST_VALUES = (
+    100_000  # twenty times the largest spec people write out; templates of templates could stand for any number
+)
 FIXED = ("type", "name", "id", "from")
 """Options of a Block that are no parameters."""
 
@@ -53,7 +55,10 @@ class _Expansion:
         self.told: list[tuple[Path, str, str]] = []
         """Path, message and remedy of each problem; their places are known once all is expanded."""
         self.used: set[str] = set()
-        self.layers = 0
+        self.values = 0
+        """How many JSON values the templates stand for so far."""
+        self.sizes: dict[int, tuple[Any, int]] = {}
+        """By its identity each list and object, kept alive, and how many values it holds."""
 
     def tell(self, path: Path, message: str, remedy: str) -> None:
         self.told.append((path, message, remedy))
@@ -125,11 +130,21 @@ class _Expansion:
         put = _Put(self, path, name, values, frozenset(given))
         self.aliases[(*path, "layers")] = written
         layers = put.into(template["layers"], written, (*path, "layers"))
-        self.layers += len(layers)
-        if self.layers > MOST_LAYERS:
-            self.tell(path, f"the templates stand for more than {MOST_LAYERS:,} layers", "use fewer of them")
+        self.values += self.size(layers)
+        if self.values > MOST_VALUES:
+            self.tell(path, f"the templates stand for more than {MOST_VALUES:,} values", "use fewer of them")
             raise SpecError((self.source.problem(*self.told[-1]),))
         return {**kept, "layers": self.walk(layers, (*path, "layers"), (*above, name))}
+
+    # Any: as walk.
+    def size(self, value: Any) -> int:
+        """Return how many values a value holds, itself included; what stands in several places is looked at once."""
+        if not isinstance(value, dict | list):
+            return 1
+        if id(value) not in self.sizes:
+            parts = value.values() if isinstance(value, dict) else value
+            self.sizes[id(value)] = (value, 1 + sum(map(self.size, parts)))
+        return self.sizes[id(value)][1]
 
 
 class _Put:
