@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
+from torchvision.transforms import v2
 
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
@@ -272,12 +273,13 @@ MODULES: tuple[nn.Module, ...] = (
     nn.Sequential(nn.Linear(2, 2), nn.ReLU()),
     SqueezeExcitation(8, 2, activation=nn.SiLU),
     StochasticDepth(0.1, "row"),
+    v2.Resize([8, 8], interpolation=v2.InterpolationMode.NEAREST),
 )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: type(module).__name__)
 def test_a_constructor_makes_the_module_again(module: nn.Module) -> None:
-    made = eval(constructor(module), {"nn": nn, "torch": torch, "torchvision": torchvision})
+    made = eval(constructor(module), {"nn": nn, "torch": torch, "torchvision": torchvision, "v2": v2})
     assert repr(made) == repr(module)
     sizes = [[(name, tensor.shape) for name, tensor in part.state_dict().items()] for part in (made, module)]
     assert sizes[0] == sizes[1]

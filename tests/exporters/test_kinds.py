@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["specimens"]
 
+RELEASE = tuple(map(int, torch.__version__.split(".")[:2]))
 HEAD: list[Document] = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
 LANGUAGE_MODEL: list[Document] = [
     {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 8, "id": "tokens"},
@@ -238,6 +239,10 @@ def test_an_lstm_takes_sequences_of_any_length(tokens: MakeSubject, tmp_path: Pa
     head: Document = {"type": "Linear", "out_features": "vocabulary"}
     subject = tokens([embedding, {"type": "LSTM", "hidden_size": 4}, select, head])
 
+    if RELEASE < (2, 12):  # which fixes the length here too
+        with pytest.raises(ExportError, match=r': LSTM "1": torch cannot export it to ONNX: it fixes the sequence of '):
+            exporter.export(subject, tmp_path / "model.onnx")
+        return
     exporter.export(subject, tmp_path / "model.onnx")
 
     assert exporter.verify_static(subject, tmp_path / "model.onnx") == 20
