@@ -100,7 +100,8 @@ def _capture(
     module: nn.Module, inputs: tuple[Any, ...], values: tuple[Value, ...], **options: Any
 ) -> torch.onnx.ONNXProgram:
     said = io.StringIO()
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    for library in ("onnxscript", "onnx_ir"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
         program = torch.onnx.export(
