@@ -1,6 +1,7 @@
 """Metrics: one number for each row, on the outputs they can judge and on no others."""
 
 import json
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_type_is_the_name_of_the_class(member: type[Metric]) -> None:
 
 
 def test_every_metric_has_a_key_of_its_own() -> None:
-    assert len({member.name for member in MEMBERS}) == len(MEMBERS)
+    assert len({member.key for member in MEMBERS}) == len(MEMBERS)
 
 
 @pytest.mark.parametrize(("name", "key"), [("Accuracy", "accuracy"), ("MeanAbsoluteError", "mean_absolute_error")])
@@ -170,3 +171,95 @@ def test_the_refusal_says_what_is_wrong_and_what_to_write(
     with pytest.raises(ShapeError) as refusal:
         declared(name).require(output, target)
     assert (refusal.value.message, refusal.value.remedy) == (message, remedy)
+
+
+def over_all(metric: Metric, output: Tensor, target: Tensor) -> float:
+    """Return the metric of a split that comes in two batches of different sizes."""
+    shapes = Shape("N", *output.shape[1:]), Shape("N", *target.shape[1:], dtype=str(target.dtype).split(".")[1])
+    metric.require(*shapes)
+    placed = metric.arranged(*shapes)
+    sums = [placed.values(output[part], target[part]).reshape(len(target[part]), -1).sum(0) for part in PARTS]
+    return placed.finished((sums[0] + sums[1]) / len(target))
+
+
+PARTS = (slice(0, 5), slice(5, None))
+
+
+@pytest.fixture
+def answers() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(23, 4, generator=generator), torch.randint(0, 3, (23,), generator=generator)
+
+
+def counted(output: Tensor, target: Tensor) -> list[tuple[int, int, int]]:
+    """Return for each class how often it is found, called and there, row by row."""
+    called = output.argmax(1).tolist()
+    pairs = list(zip(called, target.tolist(), strict=True))
+    return [
+        (sum(c == t == k for c, t in pairs), sum(c == k for c, _ in pairs), sum(t == k for _, t in pairs))
+        for k in range(output.shape[1])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [
+        ("Precision", lambda found, called, there: found / called if called else 0.0),
+        ("Recall", lambda found, called, there: found / there if there else 0.0),
+        ("F1Score", lambda found, called, there: 2 * found / (called + there) if called + there else 0.0),
+    ],
+)
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_scores_of_classes_are_those_counted_by_hand(
+    name: str, score: Callable[..., float], average: str, answers: tuple[Tensor, Tensor]
+) -> None:
+    counts = counted(*answers)
+    if average == "micro":
+        expected = score(*(sum(column) for column in zip(*counts, strict=True)))
+    else:
+        weights = [there if average == "weighted" else float(called + there > 0) for _, called, there in counts]
+        expected = sum(w * score(*c) for w, c in zip(weights, counts, strict=True)) / sum(weights)
+    metric = METRICS.validate({"type": name, "average": average})
+    assert isinstance(metric, Metric)
+    assert over_all(metric, *answers) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_class_that_never_occurs_does_not_count_in_the_macro_mean() -> None:
+    output, target = torch.eye(3)[[0, 0, 1, 1, 0, 0]], torch.tensor([0, 0, 1, 0, 0, 0])
+    expected = (1 + 1 / 2) / 2
+    assert over_all(declared("Precision"), output, target) == pytest.approx(expected)
+
+
+def test_the_right_class_among_the_largest_two_counts(answers: tuple[Tensor, Tensor]) -> None:
+    output, target = answers
+    metric = METRICS.validate({"type": "Accuracy", "top_k": 2})
+    assert isinstance(metric, Metric)
+    expected = sum(t in row.topk(2).indices.tolist() for row, t in zip(output, target.tolist(), strict=True)) / 23
+    assert over_all(metric, output, target) == pytest.approx(expected)
+    assert metric.name == "accuracy_top2"
+
+
+def test_a_top_k_of_all_classes_is_refused() -> None:
+    metric = METRICS.validate({"type": "Accuracy", "top_k": 4})
+    assert isinstance(metric, Metric)
+    with pytest.raises(ShapeError, match="is always 1"):
+        metric.require(Shape("N", 4), CLASS_NUMBERS)
+
+
+def test_perplexity_is_the_exponential_of_the_cross_entropy(answers: tuple[Tensor, Tensor]) -> None:
+    output, target = answers
+    expected = torch.nn.functional.cross_entropy(output.double(), target).exp()
+    assert over_all(declared("Perplexity"), output, target) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_squared_errors_and_their_root_and_share_of_the_variance() -> None:
+    generator = torch.Generator().manual_seed(2)
+    output, target = torch.randn(23, 2, generator=generator), torch.randn(23, 2, generator=generator)
+    error = float((output - target).double().square().mean())
+    root = METRICS.validate({"type": "MeanSquaredError", "squared": False})
+    assert isinstance(root, Metric)
+    assert over_all(declared("MeanSquaredError"), output, target) == pytest.approx(error, rel=1e-6)
+    assert over_all(root, output, target) == pytest.approx(error**0.5, rel=1e-6)
+    share = 1 - error / float(target.double().var(unbiased=False))
+    assert over_all(declared("R2Score"), output, target) == pytest.approx(share, rel=1e-6)
+    assert over_all(declared("R2Score"), target, target) == 1.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.data import Rows
 from zoo.training.objective import Objective
@@ -34,17 +34,20 @@ def evaluate(model: nn.Module, objective: Objective, rows: Rows) -> dict[str, fl
     Rows must be on the model's device. A batch's loss counts by its rows; one with reduction "sum" is a sum per row.
     """
     metrics = objective.metrics
-    total = torch.zeros(1 + len(metrics), dtype=torch.float64, device=rows.inputs.device)
+    loss = torch.zeros((), dtype=torch.float64, device=rows.inputs.device)
+    sums: list[Tensor | int] = [0] * len(metrics)
     with evaluating(model):
         for start in range(0, len(rows), EVALUATION_ROWS):
             inputs = rows.inputs[start : start + EVALUATION_ROWS].clone()  # an in-place layer may overwrite it
             targets = rows.targets[start : start + EVALUATION_ROWS]
             output = model(inputs)
-            total[0] += objective(output, targets).double() * (len(inputs) if objective.averaged else 1)
-            for index, metric in enumerate(metrics, 1):
-                total[index] += metric.values(output, targets).sum()
-    means = (total / len(rows)).tolist()
-    return dict(zip(["loss", *(metric.name for metric in metrics)], means, strict=True))
+            loss += objective(output, targets).double() * (len(inputs) if objective.averaged else 1)
+            for index, metric in enumerate(metrics):
+                sums[index] += metric.values(output, targets).reshape(len(inputs), -1).sum(0)
+    measured = {"loss": float(loss / len(rows))}
+    for metric, total in zip(metrics, sums, strict=True):
+        measured[metric.name] = metric.finished(torch.as_tensor(total).cpu() / len(rows))
+    return measured
 
 
 @dataclass(frozen=True)
