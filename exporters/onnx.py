@@ -24,7 +24,7 @@ from zoo.shapes import Shape, Value
 
 OPSET = 20
 IR = 10  # onnxruntime 1.18 and later load it
-AXES = {"N": "batch", "T": "sequence"}  # names of the symbolic axes in the file
+AXES: dict[str, str | int] = {"N": "batch", "T": "sequence"}  # names of the symbolic axes in the file
 MISWRITTEN = (
     "divisor_override",
     "proj_size",
@@ -124,17 +124,23 @@ def _free_axes(value: Value) -> Any:
     """Return the axes that may have any size, of each tensor."""
     if not isinstance(value, Shape):
         return tuple(map(_free_axes, value))
-    bounds: dict[str, dict[str, int]] = {"N": {}, "T": {} if value.longest is None else {"max": value.longest}}
-    free = [(axis, size) for axis, size in enumerate(value.dims) if isinstance(size, str)]
-    return {axis: torch.export.Dim(AXES[size], min=1, **bounds[size]) for axis, size in free}
+    free = [(axis, name) for axis, name in enumerate(_sizes(value)) if isinstance(name, str)]
+    most = {"sequence": value.longest}
+    return {axis: torch.export.Dim(name, min=1, max=most.get(name)) for axis, name in free}
+
+
+def _sizes(shape: Shape) -> list[str | int]:
+    """Return the axes as the file declares them; a sequence that is never longer than 1 has one size."""
+    names = AXES if shape.longest != 1 else AXES | {"T": 1}
+    return [names[size] if isinstance(size, str) else size for size in shape.dims]
 
 
 def _fixed(program: torch.onnx.ONNXProgram, values: tuple[Value, ...]) -> str:
     """Return the name of an axis that may have any size, but has one in the graph; nothing where there is none."""
     for given, shape in zip(program.model_proto.graph.input, _shapes(values), strict=True):
-        for size, axis in zip(shape.dims, _axes(given), strict=True):
-            if isinstance(size, str) and isinstance(axis, int):
-                return AXES[size]
+        for name, axis in zip(_sizes(shape), _axes(given), strict=True):
+            if isinstance(name, str) and isinstance(axis, int):
+                return name
     return ""
 
 
@@ -164,9 +170,9 @@ def _name_input(model: ModelProto, name: str) -> None:
 def _name_axes(model: ModelProto, output: Shape) -> None:
     """Give the free axes of the output their names where torch has a formula for them."""
     for value in model.graph.output:
-        for size, axis in zip(output.dims, value.type.tensor_type.shape.dim, strict=False):
-            if isinstance(size, str) and axis.dim_param:
-                axis.dim_param = AXES[size]
+        for name, axis in zip(_sizes(output), value.type.tensor_type.shape.dim, strict=False):
+            if isinstance(name, str) and axis.dim_param:
+                axis.dim_param = name
 
 
 def _require_weights(model: ModelProto, state: dict[str, torch.Tensor]) -> None:
@@ -232,7 +238,7 @@ def verify_static(subject: Subject, path: Path) -> int:
     )
     for found, name, shape in expected:
         declared = {value.name: _axes(value) for value in found}
-        wanted = [AXES[size] if isinstance(size, str) else size for size in shape.dims]
+        wanted = _sizes(shape)
         if declared != {name: wanted}:
             raise _failed(f"the file declares {declared}, but the spec says {name}: {wanted}")
         if found[0].type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):

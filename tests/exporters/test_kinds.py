@@ -152,6 +152,13 @@ def test_a_size_baked_into_the_output_is_left_for_the_proof_to_refuse() -> None:
     assert exporter._axes(model.graph.output[0]) == [3, 5]
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_windows_of_a_single_token_are_exported_and_proven(tokens: MakeSubject, tmp_path: Path) -> None:
+    data = tokens(LANGUAGE_MODEL).checked.spec.data.document()
+
+    proven(tokens(LANGUAGE_MODEL, data={**data, "context": 1}), tmp_path)
+
+
 def test_golden_batches_of_tokens_have_several_lengths(tokens: MakeSubject, tmp_path: Path) -> None:
     subject = tokens(LANGUAGE_MODEL)
 
