@@ -73,10 +73,19 @@ class Choice:
         if judge is None:
             kind = "union_tag_invalid" if "type" in value else "union_tag_not_found"
             raise PydanticCustomError(kind, "no such type")
-        return judge.model_validate(value)
+        listed = any(isinstance(part, list) for part in value.values())
+        return judge.model_validate(frozen(value) if listed else value)
 
     def core(self) -> core_schema.CoreSchema:
         """Return what pydantic's engine is told of a value that is one of the members."""
         mark = {MARK: self.noun}
         metadata = {"pydantic_js_annotation_functions": [lambda core, handler: mark]}
         return core_schema.no_info_plain_validator_function(self.validate, metadata=metadata)
+
+
+# Any: a JSON value.
+def frozen(value: Any) -> Any:
+    """Return the value with tuples for lists: strict classes take no lists."""
+    if isinstance(value, dict):
+        return {key: frozen(part) for key, part in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list) else value

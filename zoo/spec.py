@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic_core import ValidationError
 
+from zoo.choice import frozen
 from zoo.data import AnyData
 from zoo.diagnosis import problems_of
 from zoo.errors import SpecError
@@ -93,14 +94,6 @@ def parse(source: Source) -> Spec:
         SpecError: an option is unknown, missing, of the wrong type or out of its range; all of them at once.
     """
     try:
-        return Spec.model_validate(_frozen(source.value))
+        return Spec.model_validate(frozen(source.value))
     except ValidationError as error:
         raise SpecError(problems_of(source, error, Spec)) from error
-
-
-# Any: a JSON value.
-def _frozen(value: Any) -> Any:
-    """Return the value with tuples for lists: strict classes take no lists."""
-    if isinstance(value, dict):
-        return {key: _frozen(part) for key, part in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
