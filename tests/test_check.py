@@ -64,8 +64,8 @@ VALUES: Corpus = {
         (
             "loss.type",
             "no loss has the type 3",
-            "write one of: BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, GaussianNLLLoss, HingeEmbeddingLoss, HuberLoss, "
-            "KLDivLoss, L1Loss, MSELoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, …",
+            "write one of: BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, GaussianNLLLoss, HingeEmbeddingLoss, "
+            "HuberLoss, KLDivLoss, L1Loss, MSELoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, …",
         ),
     ),
     "no layers": (linear(model__layers=[]), ("model.layers", "model.layers is []", "write a list of 1 or more")),

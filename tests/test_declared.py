@@ -20,8 +20,9 @@ from zoo import declared
 from zoo.choice import Choice
 from zoo.declared import Declared
 from zoo.schema import CHOICES
-from zoo.spec import Spec, Template, Train
+from zoo.spec import Spec, Template
 from zoo.strict import AfterValidator, BeforeValidator, Field, Strict, field_validator, model_validator
+from zoo.train import Train
 
 MEMBERS = [member for choice in CHOICES for member in choice.members()]
 CLASSES: list[type[Strict]] = sorted({*MEMBERS, Spec, Train, Template}, key=repr)
@@ -91,6 +92,8 @@ def translated(annotation: Any) -> Any:
     """The same annotation with pydantic's own marks, at every depth."""
     parts = get_args(annotation)
     origin = get_origin(annotation)
+    if annotation is int:
+        return Annotated[int, pydantic.BeforeValidator(declared.whole)]
     if origin is Literal or not parts:
         nested = isinstance(annotation, type) and issubclass(annotation, Declared)
         return twin(annotation) if nested else annotation
@@ -125,13 +128,18 @@ def bare(member: type[Strict]) -> type[Strict]:
     return type(member.__name__, (member,), {**overridden, "__module__": member.__module__, "__annotations__": {}})
 
 
+def _is_a_step(step: int | str) -> bool:
+    """Return whether it is a key or a position; the rest is what pydantic calls the members of a union."""
+    return isinstance(step, int) or (step.isidentifier() and step not in ("int", "float", "str", "bool"))
+
+
 # Any: errors, and whatever stands in an object.
 def said(model: Any, document: dict[str, Any]) -> Any:
     """What a class makes of a document: the values, or the errors with their places."""
     try:
         made = model.model_validate(document)
     except ValidationError as error:
-        return [(found["type"], found["loc"]) for found in error.errors()]
+        return [(found["type"], [step for step in found["loc"] if _is_a_step(step)]) for found in error.errors()]
     return {name: repr(getattr(made, name)) for name in type(made).model_fields}
 
 
@@ -211,13 +219,19 @@ def test_a_json_text_becomes_the_same_object() -> None:
         ({"even": 3}, "value_error", ("even",)),
         ({"even": 2}, "value_error", ()),
         ({"even": True}, "int_type", ("even",)),
+        ({"even": 2.5}, "int_type", ("even",)),
         ({"type": "Inner"}, "literal_error", ("type",)),
     ],
 )
 def test_a_wrong_value_is_refused_at_its_place(
     changes: dict[str, Any], kind: str, place: tuple[str | int, ...]
 ) -> None:
-    assert said(Outer, GOOD | changes) == [(kind, place)]
+    assert said(Outer, GOOD | changes) == [(kind, list(place))]
+
+
+def test_a_whole_number_may_be_written_with_a_point() -> None:
+    made = Outer.model_validate(GOOD | {"even": 8.0, "pair": (4.0, 5)})
+    assert (repr(made.even), repr(made.pair)) == ("8", "(4, 5.0)")
 
 
 def test_what_comes_before_judges_first() -> None:

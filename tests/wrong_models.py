@@ -126,7 +126,7 @@ COMPOSITION: Corpus = {
             {"type": "Repeat", "times": 10000, "layers": [{"type": "Repeat", "times": 10000, "layers": [dense(2)]}]},
             dense(1),
         ),
-        ("model.layers.0.layers.0.layers.0.type", "the model has more than 20,000 layers", "repeat fewer times"),
+        ("model.layers.0.layers.0.layers.0.type", "the model has more than 10,000 layers", "repeat fewer times"),
     ),
     "a Repeat whose third time does not fit": (
         pictures({"type": "Repeat", "times": 4, "layers": [conv(4, 5, stride=3)]}, *TAIL),

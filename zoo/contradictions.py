@@ -10,6 +10,7 @@ from zoo.initializers import Filling
 from zoo.losses import Loss
 from zoo.metrics import Metric
 from zoo.nearest import suggestion
+from zoo.override import echo
 from zoo.patterns import idle, selected
 from zoo.placing import shown
 from zoo.shapes import Shape
@@ -79,7 +80,7 @@ def _idle(
     """Yield a problem for each pattern that fits none of the names."""
     for index in idle(patterns, names):
         here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
-        message = f'the pattern "{patterns[index]}" matches no tensor{which}'
+        message = f'the pattern "{echo(patterns[index])}" matches no tensor{which}'
         yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
 
 

@@ -31,17 +31,26 @@ from pydantic_core.core_schema import CoreSchema
 
 # Any, in this file: the values of options and their annotations, whose types are each class's own.
 
+
+_before, _after = core_schema.no_info_before_validator_function, core_schema.no_info_after_validator_function
+
+
+# Any: a JSON value.
+def whole(value: Any) -> Any:
+    """Return 2 for 2.0: JSON has one type of numbers, and its Schema calls both integers."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 _SCALARS: dict[Any, Callable[[], Any]] = {
     Any: core_schema.any_schema,
     bool: core_schema.bool_schema,
     float: core_schema.float_schema,
-    int: core_schema.int_schema,
+    int: lambda: _before(whole, core_schema.int_schema()),
     str: core_schema.str_schema,
 }
 _CONFIG = core_schema.CoreConfig(
     extra_fields_behavior="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
 )
-_before, _after = core_schema.no_info_before_validator_function, core_schema.no_info_after_validator_function
 JsonExtra = Mapping[str, Any] | Callable[[dict[str, Any]], None]
 T = TypeVar("T")
 
@@ -160,7 +169,9 @@ def _marked(annotation: Any, marks: Iterable[Any], named: bool) -> Any:
     schema = _core(annotation, named) if own is None else own.core()
     for mark in marks:
         if isinstance(mark, Field):
-            inner = schema["schema"] if schema["type"] == "nullable" else schema
+            inner = schema
+            while inner["type"] in ("nullable", "function-before"):
+                inner = inner["schema"]
             inner |= mark.bounds
             schema |= {"metadata": {"pydantic_js_extra": mark.json_schema_extra}} if mark.json_schema_extra else {}
         elif isinstance(mark, AfterValidator):
@@ -209,7 +220,7 @@ class Declared:
 
     model_config: ClassVar[dict[str, Any]] = {"extra": "forbid"}  # for the JSON Schema
     model_fields = _OfTheClass(_fields)
-    __pydantic_validator__ = _OfTheClass(lambda cls: SchemaValidator(core_of(cls)))
+    __pydantic_validator__ = _OfTheClass(lambda cls: SchemaValidator(core_of(cls), _CONFIG))
 
     def __init__(self, **options: Any) -> None:
         type(self).__pydantic_validator__.validate_python(options, self_instance=self)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, ValidationError
@@ -13,6 +12,7 @@ from pydantic_core import ErrorDetails, ValidationError
 from zoo.choice import Choice
 from zoo.errors import MOST_TOLD, Path, Problem
 from zoo.nearest import LONGEST_LIST, nearest, suggestion
+from zoo.override import echo
 from zoo.source import Source
 from zoo.strict import Strict
 
@@ -45,15 +45,19 @@ _BOUNDS = {
 def problems_of(source: Source, error: ValidationError, root: type[Strict]) -> tuple[Problem, ...]:
     """Return one problem for each place that pydantic refuses, in the order of the text."""
     by_path: dict[Path, list[ErrorDetails]] = {}
-    for detail in error.errors(include_url=False):
+    more = 0
+    for detail in error.errors(include_url=False, include_input=False):
+        if len(by_path) > MOST_TOLD:
+            more += 1
+            continue
         if detail["type"] == "too_short" and _long_enough(source.value, detail):
             continue  # pydantic counts only the members it accepts; the refused ones have problems of their own
         path = _path(source.value, detail)
         by_path.setdefault(path[:-1] if _short(detail) else path, []).append(detail)
-    problems = [_problem(source, path, details, root) for path, details in islice(by_path.items(), MOST_TOLD)]
+    problems = [_problem(source, path, details, root) for path, details in by_path.items()]
     problems.sort(key=lambda problem: (problem.place.line, problem.place.column))
-    if len(by_path) > MOST_TOLD:
-        problems.append(source.problem((), f"{len(by_path) - MOST_TOLD:,} more problems", "mend the others first"))
+    if more:
+        problems.append(source.problem((), f"{more:,} more problems", "mend the others first"))
     return tuple(problems)
 
 
@@ -104,7 +108,7 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             return source.problem(owner, f'{whose} needs "{name}"', remedy)
         case "extra_forbidden":
             options = _options(_class_at(root, source.value, owner))
-            message = f'{_name_of(source, owner, root)} has no option "{_shortened(name)}"'
+            message = f'{_name_of(source, owner, root)} has no option "{echo(name)}"'
             return source.problem(path, message, suggestion(name, options))
         case "union_tag_not_found":
             kinds = _fitting(_judges_at(root, source.value, path), _value(source.value, path))
@@ -172,7 +176,7 @@ def _shortened(text: str) -> str:
 
 
 def _dotted(path: Path) -> str:
-    return ".".join(map(str, path)) or "the spec"
+    return ".".join(echo(str(step)) for step in path) or "the spec"
 
 
 def _described(source: Source, path: Path) -> str:

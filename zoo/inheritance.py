@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import SpecError, UsageError
+from zoo.override import echo
 from zoo.source import Source, find_spec, override, read_source
 
 KEY = "extends"
@@ -39,8 +40,9 @@ def _extended(source: Source, above: tuple[Path, ...]) -> Source:
     try:
         file = beside if beside.is_file() else find_spec(base_name)
         base = read_source(str(file))
-    except (UsageError, ValueError) as error:
-        told = error if isinstance(error, UsageError) else UsageError(f"no such spec: {base_name!r}", "write a path")
+    except (UsageError, ValueError, OSError) as error:
+        absent = UsageError(f"no such spec: {echo(base_name)}", "write the path of a spec, beside this one")
+        told = error if isinstance(error, UsageError) else absent
         raise _refusal(source, f"{KEY}: {told.message}", told.remedy) from error
     chain = (*above, here.resolve())
     if file.resolve() in chain or len(chain) >= LONGEST_CHAIN:

@@ -13,7 +13,7 @@ from zoo.nearest import suggestion
 from zoo.shapes import Shape, Value
 from zoo.source import Source
 
-MOST_STEPS = 20_000  # twenty times the largest model people train; a Repeat of Repeats could stand for any number
+MOST_STEPS = 10_000  # ten times the largest model people train; a Repeat of Repeats could stand for any number
 MOST_TENSORS = 100_000  # a layer of many layers, such as an LSTM, could have any number
 THE_INPUT = -1
 """The step that gives the model's input."""

@@ -15,6 +15,7 @@ from zoo.models import MODELS
 from zoo.optimizers import OPTIMIZERS
 from zoo.schedulers import SCHEDULERS
 from zoo.spec import Spec
+from zoo.strict import Strict
 from zoo.transforms import AUGMENTATIONS, TRANSFORMS
 
 CHOICES: tuple[Choice, ...] = (
@@ -32,17 +33,27 @@ CHOICES: tuple[Choice, ...] = (
 )
 
 
+def definition_names() -> dict[type[Strict], str]:
+    """Return what the definition of each class is called: its name, with the noun where several have that name."""
+    nouns = {member: choice.noun for choice in CHOICES for member in choice.members()}
+    names = [member.__name__ for member in nouns]
+    return {
+        member: member.__name__ if names.count(member.__name__) == 1 else f"{member.__name__}{noun.title()}"
+        for member, noun in nouns.items()
+    }
+
+
 # Any: a JSON value.
 def json_schema() -> dict[str, Any]:
     """Return the schema of a spec."""
     schema = Spec.model_json_schema()
     definitions: dict[str, Any] = schema.pop("$defs", {})
-    for choice in CHOICES:
-        for member in choice.members():
-            own = member.model_json_schema()
-            definitions |= own.pop("$defs", {})
-            definitions[member.__name__] = own
-    definitions |= {_title(choice.noun): _one_of(choice) for choice in CHOICES}
+    names = definition_names()
+    for member, name in names.items():
+        own = member.model_json_schema()
+        definitions |= own.pop("$defs", {})
+        definitions[name] = own
+    definitions |= {_title(choice.noun): _one_of(choice, names) for choice in CHOICES}
     definitions["Template"]["properties"]["layers"]["items"] = {
         "type": "object",
         "required": ["type"],
@@ -59,9 +70,9 @@ def json_schema() -> dict[str, Any]:
     whole["else"] = {"required": whole.pop("required"), "properties": whole.pop("properties")}
     whole["properties"] = dict.fromkeys(schema["properties"], True)
     # One entry may stand for a list of one.
-    whole["else"]["properties"]["init"] = {
-        "anyOf": [whole["else"]["properties"]["init"], {"$ref": "#/$defs/AnyInitializer"}]
-    }
+    several = whole["else"]["properties"]["init"]
+    said = {key: several.pop(key) for key in ("description", "default")}
+    whole["else"]["properties"]["init"] = {"anyOf": [several, {"$ref": "#/$defs/AnyInitializer"}], **said}
     title = "A spec of zoo: what a model is"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": title}
 
@@ -85,8 +96,9 @@ def _title(noun: str) -> str:
 
 
 # Any: a JSON value.
-def _one_of(choice: Choice) -> dict[str, Any]:
+def _one_of(choice: Choice, names: dict[type[Strict], str]) -> dict[str, Any]:
     """Return the members, told apart by their type."""
-    members = [{"$ref": f"#/$defs/{member.__name__}"} for member in choice.members()]
-    mapping = {name: f"#/$defs/{name}" for name in choice.names}
+    references = {member: f"#/$defs/{names[member]}" for member in choice.members()}
+    mapping = {member.__name__: place for member, place in references.items() if member.__name__ in choice.names}
+    members = [{"$ref": place} for place in references.values()]
     return {"oneOf": members, "discriminator": {"propertyName": "type", "mapping": mapping}}

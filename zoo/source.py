@@ -94,16 +94,20 @@ def find_spec(reference: str) -> FilePath:
         UsageError: there is no such file and no such name.
     """
     path = FilePath(reference)
-    if path.is_file():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # a name longer than any
+        raise UsageError(f"no such spec: {echo(reference)}", f"{error.strerror}; write a shorter one") from error
+    if is_file:
         return path
-    if path.is_dir():
+    if is_folder:
         raise UsageError(
             f"{reference} is a directory, not a spec", "name a .json file, or a spec that `zoo list` shows"
         )
     named = catalog.path_of(reference)
     if named is not None:
         return named
-    raise UsageError(f"no such spec: {reference}", _meant(path))
+    raise UsageError(f"no such spec: {echo(reference)}", _meant(path))
 
 
 def _meant(path: FilePath) -> str:
@@ -126,7 +130,7 @@ def read_source(reference: str, overrides: Sequence[str] = ()) -> Source:
     origin = str(path)
     try:
         with open(path, "rb", opener=_without_waiting) as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(MAX_BYTES + 1) or b""  # None where it would wait
     except OSError as error:
         raise UsageError(f"cannot read {origin}: {error.strerror}", "check the file's permissions") from error
     if len(raw) > MAX_BYTES:

@@ -10,6 +10,7 @@ from typing import Any
 
 from zoo.errors import Path, SpecError
 from zoo.nearest import suggestion
+from zoo.override import echo
 from zoo.source import Source
 
 DEEPEST = 20  # templates inside templates
@@ -36,7 +37,7 @@ def expand(source: Source) -> Source:
     value["model"] = expansion.walk(model, ("model",), ())
     unused = [name for name in expansion.templates if name not in expansion.used]
     for name in unused:
-        expansion.tell(("blocks", name), f'no Block uses the template "{name}"', "remove it")
+        expansion.tell(("blocks", name), f'no Block uses the template "{echo(name)}"', "remove it")
     expanded = replace(source, value=value, aliases={**source.aliases, **expansion.aliases})
     if expansion.told:
         raise SpecError(tuple(expanded.problem(*said) for said in expansion.told))
@@ -71,12 +72,12 @@ class _Expansion:
         for name, template in self.blocks.items():
             path: Path = ("blocks", name)
             if not isinstance(template, dict) or not isinstance(template.get("layers"), list):
-                self.tell(path, f'the template "{name}" has no layers', 'write {"layers": […]}')
+                self.tell(path, f'the template "{echo(name)}" has no layers', 'write {"layers": […]}')
                 continue
             for key in template:
                 if key not in ("layers", "defaults"):
                     self.tell(
-                        (*path, key), f'a template has no option "{key}"', suggestion(key, ["layers", "defaults"])
+                        (*path, key), f'a template has no option "{echo(key)}"', suggestion(key, ["layers", "defaults"])
                     )
             defaults = template.get("defaults", {})
             if not isinstance(defaults, dict):
@@ -85,7 +86,7 @@ class _Expansion:
             known = parameters(template["layers"])
             for key in defaults:
                 if key not in known:
-                    self.tell((*path, "defaults", key), f'the template has no "${key}"', _unknown(key, known))
+                    self.tell((*path, "defaults", key), f'the template has no "${echo(key)}"', _unknown(key, known))
             self.templates[name] = template
 
     # Any: a JSON value.
@@ -106,26 +107,29 @@ class _Expansion:
         kept = {key: part for key, part in value.items() if key in FIXED}
         template = self.templates.get(name) if isinstance(name, str) else None
         if not isinstance(name, str) or template is None:
-            if name not in self.blocks:
-                remedy = (
-                    suggestion(str(name), self.blocks)
-                    if self.blocks
-                    else f'write "blocks": {{"{name}": {{"layers": […]}}}}'
-                )
-                self.tell((*path, "name"), f'there is no template "{name}"', remedy)
+            if not isinstance(name, str):
+                self.tell(path, "the Block names no template", 'write "name": …, the name of one in blocks')
+            elif name not in self.blocks:
+                new = f'write "blocks": {{"{echo(name)}": {{"layers": […]}}}}'
+                remedy = suggestion(name, self.blocks) if self.blocks else new
+                self.tell((*path, "name"), f'there is no template "{echo(name)}"', remedy)
             return {**kept, "layers": []}
         self.used.add(name)
         if name in above or len(above) >= DEEPEST:
-            self.tell((*path, "name"), f'the template "{name}" holds itself', "take this Block out of it")
+            self.tell((*path, "name"), f'the template "{echo(name)}" holds itself', "take this Block out of it")
             return {**kept, "layers": []}
         known = parameters(template["layers"])
         given = {key: part for key, part in value.items() if key not in FIXED}
         values = {**template.get("defaults", {}), **given}
         for key in given:
             if key not in known:
-                self.tell((*path, key), f'the template "{name}" has no "${key}"', _unknown(key, known))
+                self.tell((*path, key), f'the template "{echo(name)}" has no "${echo(key)}"', _unknown(key, known))
         for key in sorted(known - set(values)):
-            self.tell(path, f'the Block "{name}" needs "{key}"', f'write "{key}": …, or a default in the template')
+            self.tell(
+                path,
+                f'the Block "{echo(name)}" needs "{echo(key)}"',
+                f'write "{echo(key)}": …, or a default in the template',
+            )
         written: Path = ("blocks", name, "layers")
         put = _Put(self, path, name, values, frozenset(given))
         self.aliases[(*path, "layers")] = written
@@ -181,4 +185,4 @@ def parameters(value: Any) -> set[str]:
 
 
 def _unknown(name: str, known: set[str]) -> str:
-    return suggestion(name, known) if known else f'write "${name}" in the template, or remove it'
+    return suggestion(name, known) if known else f'write "${echo(name)}" in the template, or remove it'
