@@ -160,3 +160,24 @@ def test_resolved_it_needs_no_folder_to_say_its_classes(root: Path) -> None:
     source = declared("ImageFolder", root="pets").resolved()
     Path("pets").rename("away")
     assert source.example().classes == ("cats", "dogs")
+
+
+def test_folders_that_are_linked_to_themselves_are_counted_once(root: Path) -> None:
+    cats = root / "train" / "cats"
+    for name in ("again", "back", "up"):
+        (cats / name).symlink_to(cats.resolve() if name != "up" else root.resolve())
+    source = declared("ImageFolder", root="pets", transforms=FIXED)
+    (root / "train" / "dogs" / "self").symlink_to(".")
+    assert source.example().training_rows == len(source.load("train"))
+
+
+def test_a_check_stops_to_count_where_there_are_too_many(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.data.image_folder.COUNTED", 5)
+    assert declared("ImageFolder", root="pets").example().training_rows is None
+
+
+def test_a_check_stops_to_look_where_there_are_no_images(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index in range(20):
+        (root / "train" / "cats" / f"{index}.txt").touch()
+    monkeypatch.setattr("zoo.data.image_folder.COUNTED", 15)
+    assert declared("ImageFolder", root="pets").example().training_rows is None

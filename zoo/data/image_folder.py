@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-COUNTED = 50_000  # files that a check counts at most: listing more takes longer than a check may
+COUNTED = 50_000  # files and folders that a check looks at: listing more takes longer than a check may
 
 
 class ImageFolder(ImageSource, Seeded):
@@ -141,7 +141,7 @@ class ImageFolder(ImageSource, Seeded):
         if odd:
             raise DataError(f"{folder} holds {odd[0]!r}, which is no class of train", "remove the folder")
         for number, name in enumerate(classes):
-            paths = list(_images_below(folder / name))
+            paths = _images_below(folder / name)
             if not paths:
                 remedy = f"put images there ({', '.join(EXTENSIONS)}), or remove the class"
                 raise DataError(f"{folder / name} holds no images", remedy)
@@ -149,11 +149,12 @@ class ImageFolder(ImageSource, Seeded):
                 yield path, number
 
     def _count(self) -> int | None:
-        count = 0
+        count = looked_at = 0
         for name in self.class_names():
-            for _ in _images_below(Path(self.root) / "train" / name):
-                count += 1
-                if count > COUNTED:
+            for _, names in _folders_below(Path(self.root) / "train" / name):
+                count += len(_images(names))
+                looked_at += 1 + len(names)
+                if looked_at > COUNTED:
                     return None
         return count
 
@@ -180,8 +181,24 @@ class ImageFolder(ImageSource, Seeded):
         return torch.stack(images) if images else torch.empty(0, 3, 0, 0, dtype=torch.uint8)
 
 
-def _images_below(folder: Path) -> Iterator[str]:
-    for parent, _, names in sorted(os.walk(folder, followlinks=True)):
-        for name in sorted(names):
-            if name.lower().endswith(EXTENSIONS):
-                yield os.path.join(parent, name)
+def _images_below(folder: Path) -> list[str]:
+    """Return the images in a folder and below it, in torchvision's order."""
+    return [os.path.join(parent, name) for parent, names in sorted(_folders_below(folder)) for name in _images(names)]
+
+
+def _images(names: Sequence[str]) -> list[str]:
+    return sorted(name for name in names if name.lower().endswith(EXTENSIONS))
+
+
+def _folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder with the names of its files, one after the other; one that is linked to stands once."""
+    seen = {os.path.realpath(folder)}
+    for parent, below, names in os.walk(folder, followlinks=True):
+        yield parent, names
+        fresh: list[str] = []
+        for name in sorted(below):
+            real = os.path.realpath(os.path.join(parent, name))
+            if real not in seen:
+                seen.add(real)
+                fresh.append(name)
+        below[:] = fresh  # where os.walk goes next
