@@ -94,13 +94,9 @@ def find_spec(reference: str) -> FilePath:
         UsageError: there is no such file and no such name.
     """
     path = FilePath(reference)
-    try:
-        is_file, is_folder = path.is_file(), path.is_dir()
-    except OSError as error:  # a name longer than any
-        raise UsageError(f"no such spec: {echo(reference)}", f"{error.strerror}; write a shorter one") from error
-    if is_file:
+    if path.is_file():
         return path
-    if is_folder:
+    if path.is_dir():
         raise UsageError(
             f"{reference} is a directory, not a spec", "name a .json file, or a spec that `zoo list` shows"
         )
