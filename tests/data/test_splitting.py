@@ -84,6 +84,24 @@ def test_a_fraction_that_leaves_nothing_is_refused(fraction: float) -> None:
     assert "than" in contradiction("MNIST", validation=fraction)
 
 
+@pytest.mark.parametrize("same", ["rows.csv", "./rows.csv", "link.csv", "folder/../rows.csv"])
+@pytest.mark.parametrize("option", ["test_file", "validation_file"])
+def test_a_split_is_not_the_training_file_again(here: Path, option: str, same: str) -> None:
+    (here / "folder").mkdir()
+    (here / "link.csv").symlink_to("rows.csv")
+    assert contradiction("TableFile", file="rows.csv", target="t", **{option: same}) == (
+        f"{option} and file are the same file, {same}; "
+        f"write another, or {option.removesuffix('_file')} in its place, which keeps rows out of training"
+    )
+
+
+def test_the_test_file_is_not_the_validation_file_again(here: Path) -> None:
+    assert contradiction("TableFile", file="rows.csv", target="t", test_file="./a.csv", validation_file="a.csv") == (
+        "test_file and validation_file are the same file, ./a.csv; "
+        "write another, or test in its place, which keeps rows out of training"
+    )
+
+
 IMPOSSIBLE = ["a\0b", "x" * 4000, ".", "/", "..", "a/b\\c", "~", "é\u202e"]
 
 

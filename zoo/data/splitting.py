@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 from zoo.data.data import Data, FilePath, Fraction, Rows, Split
@@ -85,6 +86,14 @@ def refuse_validation() -> NoReturn:
     raise DataError("the data has no validation split", 'write data.validation, such as "validation": 0.1')
 
 
+def _real(name: str) -> str:
+    """Return the path of the file itself; a name that no file can have stays as it is."""
+    try:
+        return os.path.realpath(name)
+    except ValueError:
+        return name
+
+
 class OneFile(Seeded):
     """What every source has whose rows stand in one file, or in one for each split."""
 
@@ -105,6 +114,18 @@ class OneFile(Seeded):
         for fraction, file in (("validation", "validation_file"), ("test", "test_file")):
             if getattr(self, fraction) is not None and getattr(self, file) is not None:
                 raise ValueError(f"{fraction} and {file} say the same twice; remove one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _splits_share_no_file(self) -> Self:
+        options: dict[str, str] = {}
+        for option in ("file", "validation_file", "test_file"):
+            name = getattr(self, option)
+            other = option if name is None else options.setdefault(_real(name), option)
+            if other != option:
+                part = option.removesuffix("_file")
+                remedy = f"write another, or {part} in its place, which keeps rows out of training"
+                raise ValueError(f"{option} and {other} are the same file, {name}; {remedy}")
         return self
 
     def _draws(self) -> bool:
