@@ -48,6 +48,19 @@ def test_the_key_is_the_name_in_small_letters(name: str, key: str) -> None:
     assert declared(name).name == key
 
 
+@pytest.mark.parametrize("name", ["Precision", "Recall", "F1Score"])
+def test_another_average_has_a_name_of_its_own(name: str) -> None:
+    metric = declared(name)
+    names = [metric.model_copy(update={"average": average}).name for average in ("macro", "micro", "weighted")]
+    assert names == [metric.key, f"{metric.key}_micro", f"{metric.key}_weighted"]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_more_is_better_of_what_is_a_share_and_less_of_what_is_an_error(member: type[Metric]) -> None:
+    errors = {"MeanAbsoluteError", "MeanSquaredError", "Perplexity"}
+    assert member.better == ("min" if member.__name__ in errors else "max")
+
+
 def test_accuracy_is_one_where_the_largest_logit_is_the_right_class() -> None:
     output = torch.tensor([[0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [-1.0, -2.0, -3.0]])
     assert declared("Accuracy").values(output, torch.tensor([1, 0, 0])).tolist() == [1, 0, 1]

@@ -25,6 +25,8 @@ class Metric(Strict):
 
     key: ClassVar[str]
     """Its name in small letters."""
+    better: ClassVar[Literal["min", "max"]]
+    """Whether less or more of it is better."""
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ class Accuracy(_OfClasses):
     """
 
     key = "accuracy"
+    better = "max"
     type: Literal["Accuracy"]
     top_k: Count = 1
     """How many of the largest logits count."""
@@ -122,6 +125,11 @@ class _OfEachClass(_OfClasses):
     average: Literal["macro", "micro", "weighted"] = "macro"
     """The mean over the classes that occur, over all targets, or over classes by how often they occur."""
 
+    @property
+    def name(self) -> str:
+        """Return "f1_score", or "f1_score_micro"."""
+        return self.key if self.average == "macro" else f"{self.key}_{self.average}"
+
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return how many targets of each class are found, are called so, and are there: (N, 3 · classes)."""
         from torch.nn.functional import one_hot
@@ -158,6 +166,7 @@ class Precision(_OfEachClass):
     """
 
     key = "precision"
+    better = "max"
     type: Literal["Precision"]
 
     def score(self, found: Tensor, called: Tensor, there: Tensor) -> Tensor:
@@ -172,6 +181,7 @@ class Recall(_OfEachClass):
     """
 
     key = "recall"
+    better = "max"
     type: Literal["Recall"]
 
     def score(self, found: Tensor, called: Tensor, there: Tensor) -> Tensor:
@@ -186,6 +196,7 @@ class F1Score(_OfEachClass):
     """
 
     key = "f1_score"
+    better = "max"
     type: Literal["F1Score"]
 
     def score(self, found: Tensor, called: Tensor, there: Tensor) -> Tensor:
@@ -200,6 +211,7 @@ class Perplexity(_OfClasses):
     """
 
     key = "perplexity"
+    better = "min"
     type: Literal["Perplexity"]
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
@@ -234,6 +246,7 @@ class MeanAbsoluteError(_OfNumbers):
     """
 
     key = "mean_absolute_error"
+    better = "min"
     type: Literal["MeanAbsoluteError"]
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
@@ -248,6 +261,7 @@ class MeanSquaredError(_OfNumbers):
     """
 
     key = "mean_squared_error"
+    better = "min"
     type: Literal["MeanSquaredError"]
     squared: bool = True
     """False for the root: in the units of the targets."""
@@ -273,6 +287,7 @@ class R2Score(_OfNumbers):
     """
 
     key = "r2_score"
+    better = "max"
     type: Literal["R2Score"]
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
