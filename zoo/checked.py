@@ -8,7 +8,8 @@ from math import prod
 
 from zoo.data import Example
 from zoo.layers.layer import Sizes
-from zoo.placing import PlacedLayer
+from zoo.patterns import selected
+from zoo.placing import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape
 from zoo.source import Source
 from zoo.spec import Spec
@@ -44,3 +45,20 @@ class CheckedSpec:
     def smallest_training_batch(self) -> int:
         """Return the fewest rows that torch trains every layer on."""
         return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)
+
+    @cached_property
+    def frozen_layers(self) -> tuple[str, ...]:
+        """Return the names of the layers that stay in evaluation mode.
+
+        They have frozen tensors and no others; or none, and what they are given comes from frozen layers alone, so
+        that nothing moves below them.
+        """
+        frozen = set(selected(self.spec.freeze, self.parameters))
+        still: list[bool] = []
+        for placed in self.layers:
+            learned = set(placed.learned)
+            if learned or placed.tied is not None:
+                still.append(bool(learned) and learned <= frozen)
+            else:
+                still.append(all(step != THE_INPUT and still[step] for step in placed.inputs))
+        return tuple(placed.name for placed, is_still in zip(self.layers, still, strict=True) if is_still)

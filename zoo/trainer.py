@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
@@ -18,15 +19,13 @@ from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError
+from zoo.errors import DataError, Diverged, Interrupted, RunError, reason
 from zoo.files import replacing, write_text, writing
 from zoo.report import render
 from zoo.run import Run
 from zoo.training import state as training_state
 from zoo.training.loop import Training, Watcher
 from zoo.training.state import State
-
-CHECKPOINT_EVERY = 10.0  # seconds between two checkpoints; each costs a write to the disk
 
 
 def train_run(checked: CheckedSpec, device_name: str, destination: Destination, watcher: Watcher) -> Run:
@@ -83,14 +82,11 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
         _write_weights(run.best_file, checked, state.measured.state_dict())
 
     training = Training(state, checked, splits, watcher, save, keep_best)
-    saved = time.perf_counter()
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
             for row in training.run():
                 _append(run.metrics_file, row)
-                if time.perf_counter() - saved > CHECKPOINT_EVERY:
-                    save(state)
-                    saved = time.perf_counter()
+                training.clock.run(partial(save, state))
     except Diverged as error:
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
@@ -101,7 +97,19 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
     write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
     stopping = checked.spec.train.early_stopping
     best = stopping is not None and stopping.restore_best
-    _write_weights(run.weights_file, checked, load_file(run.best_file) if best else state.measured.state_dict())
+    _write_weights(run.weights_file, checked, _best_of(run) if best else state.measured.state_dict())
+
+
+def _best_of(run: Run) -> dict[str, torch.Tensor]:
+    """Return the weights of the best epoch.
+
+    Raises:
+        RunError: they are absent or damaged.
+    """
+    try:
+        return load_file(run.best_file)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{run.best_file} is absent or damaged: {reason(error)}", "train again") from error
 
 
 def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -26,15 +29,27 @@ def rows() -> Rows:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 25, 100])
-def test_means_do_not_depend_on_the_batch(rows: Rows, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "EVALUATION_ROWS", batch)
+def test_means_do_not_depend_on_the_batch(rows: Rows, batch: int) -> None:
     model = nn.Linear(3, 1)
-    found = evaluate(model, objective(nn.MSELoss(), MeanAbsoluteError(type="MeanAbsoluteError")), rows)
+    found = evaluate(
+        model, replace(objective(nn.MSELoss(), MeanAbsoluteError(type="MeanAbsoluteError")), rows=batch), rows
+    )
     with torch.no_grad():
         error = model(rows.inputs) - rows.targets
     assert found == pytest.approx(
         {"loss": float(error.square().mean()), "mean_absolute_error": float(error.abs().mean())}, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("options", [{"weight": (1.0, 5.0, 0.5)}, {"ignore_index": 1}, {}])
+@pytest.mark.parametrize("batch", [1, 4, 100])
+def test_a_weighted_loss_does_not_depend_on_the_batch(options: dict[str, Any], batch: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = Rows(torch.randn(25, 3, generator=generator), torch.arange(25) // 9)  # class by class, as in folders
+    loss = CrossEntropyLoss(type="CrossEntropyLoss", **options)
+    placed = replace(objective(loss.build()), mass=loss.mass, rows=batch)
+    expected = loss.build()(rows.inputs, rows.targets)
+    assert evaluate(nn.Identity(), placed, rows)["loss"] == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_accuracy_is_the_share_of_right_rows() -> None:
@@ -60,7 +75,7 @@ def test_evaluation_moves_no_statistics(rows: Rows) -> None:
 
 
 def test_predictions_are_in_the_order_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "EVALUATION_ROWS", 2)
+    monkeypatch.setattr(evaluation, "MOST_ROWS", 2)
     assert predict(nn.Identity(), torch.arange(5.0)[:, None]).flatten().tolist() == [0, 1, 2, 3, 4]
 
 

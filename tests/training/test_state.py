@@ -171,7 +171,7 @@ def test_a_value_of_the_wrong_type_is_refused(tmp_path: Path, place: str, value:
         ("epoch", -1, "epoch is -1, not a whole number from 0 to 2"),
         ("epoch", 3, "epoch is 3, not a whole number from 0 to 2"),
         ("epoch", 1.0, "epoch is 1.0, not a whole number from 0 to 2"),
-        ("step", STEPS, "step is 5, not a whole number from 0 to 4"),
+        ("step", STEPS + 1, "step is 6, not a whole number from 0 to 5"),
         ("last_loss", math.nan, "last_loss is nan, not a finite number"),
         ("losses", None, "losses are absent"),
         ("losses", torch.full((STEPS,), math.inf), "losses are not finite"),

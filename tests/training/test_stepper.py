@@ -16,11 +16,15 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from conftest import linear
 from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
+from zoo.losses import LOSSES, Loss
 from zoo.source import Source
 from zoo.training import state as training_state
+from zoo.training.feed import feed_of
 from zoo.training.loop import Row, Training
+from zoo.training.objective import class_counts
 from zoo.training.state import State
 
+TO_FLOAT = {"type": "ToDtype", "dtype": "float32", "scale": True}
 CPU = torch.device("cpu")
 LAYERS = [
     {"type": "Linear", "out_features": 8},
@@ -218,3 +222,44 @@ def test_a_training_with_everything_goes_on_to_the_same_bits(epochs: int, tmp_pa
     assert bits(resumed.model) == bits(whole.model)
     assert bits(resumed.measured) == bits(whole.measured)
     assert copy.copy(resumed.best) == whole.best
+
+
+def test_what_stands_below_a_frozen_layer_alone_stays_in_evaluation() -> None:
+    layers = [
+        {"type": "Linear", "out_features": 4, "id": "body"},
+        {"type": "BatchNorm1d", "affine": False, "id": "norm"},
+        {"type": "Dropout", "id": "drop"},
+        {"type": "Linear", "out_features": 1, "id": "head"},
+    ]
+    document = linear(model__layers=layers, freeze=["body.*"], data__samples=24)
+    spec = check(Source("spec.json", "", document))
+    assert spec.frozen_layers == ("body", "norm", "drop")
+    before = bits(training_state.begin(spec, CPU).model)
+    state = training_state.begin(spec, CPU, 24)
+    list(training(spec, state).run())
+    after = bits(state.model)
+    names = list(state.model.state_dict())
+    moved = [name for name, old, new in zip(names, before, after, strict=True) if old != new]
+    assert moved == ["head.weight", "head.bias"]
+
+
+def test_balanced_weights_are_those_of_the_training_split() -> None:
+    targets = torch.tensor([0] * 6 + [1] * 2)
+    declared = LOSSES.validate({"type": "CrossEntropyLoss", "weight": "balanced"})
+    assert isinstance(declared, Loss)
+    counts = class_counts(targets, 2).tolist()
+    weight = declared.balanced(counts).build().get_buffer("weight")
+    assert weight.tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2)])
+
+
+def test_the_balanced_sampler_of_a_feed_weighs_rows_by_their_class() -> None:
+    data = {"type": "FakeImages", "size": 12, "image_size": [1, 2, 2], "num_classes": 3, "transforms": [TO_FLOAT]}
+    layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+    document = linear(data=data, model__layers=layers, loss={"type": "CrossEntropyLoss"}, metrics=[])
+    document["train"] = {"epochs": 1, "batch_size": 4, "sampler": "balanced"}
+    spec = check(Source("spec.json", "", document))
+    rows = load_rows(spec, "train")
+    weights = feed_of(spec, rows).weights
+    assert weights is not None
+    for number in set(rows.targets.tolist()):
+        assert float(weights[rows.targets == number].sum()) == pytest.approx(1)

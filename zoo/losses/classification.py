@@ -75,7 +75,23 @@ class _Classes(Loss):
         return super().arrangement(output, target) if self.class_axis(output, target) == 1 else _joined
 
 
-class CrossEntropyLoss(_Classes):
+class _Weighted(_Classes):
+    """What the losses share whose mean is weighted by the classes, and leaves some targets out."""
+
+    ignore_index: Integer = -100
+    """The class number of targets that do not count."""
+
+    def mass(self, target: Tensor) -> Tensor:
+        """Return what the mean over these targets is divided by: the sum of their weights."""
+        import torch
+
+        counted = target[target != self.ignore_index]
+        if not isinstance(self.weight, tuple):
+            return torch.tensor(counted.numel(), dtype=torch.float64, device=target.device)
+        return torch.tensor(self.weight, dtype=torch.float64, device=target.device)[counted].sum()
+
+
+class CrossEntropyLoss(_Weighted):
     """Negative log of the probability of the right class; takes logits, so the model ends without a softmax.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
@@ -84,13 +100,11 @@ class CrossEntropyLoss(_Classes):
     output_name = "logits"
 
     type: Literal["CrossEntropyLoss"]
-    ignore_index: Integer = -100
-    """The class number of targets that do not count."""
     label_smoothing: Probability = 0.0
     """Share of each target spread evenly over all classes."""
 
 
-class NLLLoss(_Classes):
+class NLLLoss(_Weighted):
     """Negative log of the probability of the right class; the model ends with a LogSoftmax.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.NLLLoss.html
@@ -99,8 +113,6 @@ class NLLLoss(_Classes):
     output_name = "log_probabilities"
 
     type: Literal["NLLLoss"]
-    ignore_index: Integer = -100
-    """The class number of targets that do not count."""
 
 
 class MultiMarginLoss(_Classes):

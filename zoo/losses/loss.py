@@ -39,6 +39,12 @@ class Loss(Strict):
         """Return whether the loss of a batch is a mean, and not a sum."""
         return self.reduction != "sum"
 
+    def mass(self, target: Tensor) -> Tensor:
+        """Return what the mean over a batch is divided by, up to a factor that all batches share: its rows."""
+        import torch
+
+        return torch.tensor(len(target), dtype=torch.float64, device=target.device)
+
     @property
     def counts_classes(self) -> bool:
         """Return whether options of the loss follow from how many rows each class has in the training split."""

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data import Rows
-from zoo.training.objective import Objective
-
-EVALUATION_ROWS = 1000  # rows a batch; only memory depends on it
+from zoo.training.objective import MOST_ROWS, Objective
 
 
 @contextmanager
@@ -29,22 +27,26 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def evaluate(model: nn.Module, objective: Objective, rows: Rows) -> dict[str, float]:
-    """Return the mean of the loss and of each metric over all rows.
+    """Return the mean of the loss and of each metric over all rows, whatever the batches.
 
-    Rows must be on the model's device. A batch's loss counts by its rows; one with reduction "sum" is a sum per row.
+    Rows must be on the model's device. A batch's mean counts by what it was divided by; one with reduction "sum" is a
+    sum per row.
     """
-    metrics = objective.metrics
-    loss = torch.zeros((), dtype=torch.float64, device=rows.inputs.device)
+    metrics, size = objective.metrics, objective.rows
+    loss, mass = (torch.zeros((), dtype=torch.float64, device=rows.inputs.device) for _ in range(2))
     sums: list[Tensor | int] = [0] * len(metrics)
     with evaluating(model):
-        for start in range(0, len(rows), EVALUATION_ROWS):
-            inputs = rows.inputs[start : start + EVALUATION_ROWS].clone()  # an in-place layer may overwrite it
-            targets = rows.targets[start : start + EVALUATION_ROWS]
+        for start in range(0, len(rows), size):
+            inputs = rows.inputs[start : start + size].clone()  # an in-place layer may overwrite it
+            targets = rows.targets[start : start + size]
             output = model(inputs)
-            loss += objective(output, targets).double() * (len(inputs) if objective.averaged else 1)
+            value = objective(output, targets).double()
+            weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
+            loss += torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN
+            mass += weight if objective.averaged else len(inputs)
             for index, metric in enumerate(metrics):
                 sums[index] += metric.values(output, targets).reshape(len(inputs), -1).sum(0)
-    measured = {"loss": float(loss / len(rows))}
+    measured = {"loss": float(loss / mass)}
     for metric, total in zip(metrics, sums, strict=True):
         measured[metric.name] = metric.finished(torch.as_tensor(total).cpu() / len(rows))
     return measured
@@ -74,6 +76,6 @@ def recovered(model: nn.Module, truth: Mapping[str, Sequence[float]]) -> list[Re
 def predict(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Return the model's output for each row of `inputs`, on the CPU."""
     with evaluating(model):
-        starts = range(0, len(inputs), EVALUATION_ROWS)
-        parts = [model(inputs[start : start + EVALUATION_ROWS].clone()) for start in starts]
+        starts = range(0, len(inputs), MOST_ROWS)
+        parts = [model(inputs[start : start + MOST_ROWS].clone()) for start in starts]
     return torch.cat(parts).cpu()

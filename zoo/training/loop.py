@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
@@ -20,6 +20,7 @@ from torch import nn, optim
 from zoo.check import CheckedSpec
 from zoo.data import Rows, Split
 from zoo.errors import Diverged, Interrupted
+from zoo.training.clock import Clock
 from zoo.training.evaluation import evaluate
 from zoo.training.feed import Feed, feed_of
 from zoo.training.interruption import Interruption
@@ -57,6 +58,8 @@ class Training:
 
     keep_best: Callable[[State], None] = lambda state: None
     """Writes the weights that are the best so far."""
+    clock: Clock = field(default_factory=Clock)
+    """Says when a checkpoint is due."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -92,7 +95,7 @@ class Training:
             OutputError: a checkpoint cannot be written.
         """
         state = self.state
-        frozen = _frozen(state.model)
+        frozen = _frozen(state.model, self.checked.frozen_layers)
         with Interruption() as interruption, _deterministic(self.checked.spec.train.deterministic):
             while not self.ended:
                 started = time.perf_counter()
@@ -101,10 +104,10 @@ class Training:
                     module.eval()
                 train_loss = self._epoch(interruption)
                 rate = float(state.optimizer.param_groups[0]["lr"])
-                state.next_epoch()
-                row: Row = {"epoch": state.epoch, "lr": rate, "train_loss": train_loss}
+                row: Row = {"epoch": state.epoch + 1, "lr": rate, "train_loss": train_loss}
                 row |= self._measure("validation") if "validation" in self.splits else {}
                 row |= self._measure("test")
+                state.next_epoch()
                 self._schedule(row)
                 self._compare(row)
                 row["seconds"] = round(time.perf_counter() - started, 4)
@@ -118,12 +121,13 @@ class Training:
             Diverged: the loss is NaN or infinite.
         """
         measured = evaluate(self.state.measured, self.objective, self.splits[split])
-        if not math.isfinite(measured["loss"]):
-            raise Diverged(
-                f"the {split} loss after epoch {self.state.epoch} is {measured['loss']}; "
-                f"the last finite loss: {self.state.last_loss:.6g}, in training",
-                self._remedy(),
-            )
+        for name, value in measured.items():
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"the {split} {name} after epoch {self.state.epoch + 1} is {value}; "
+                    f"the last finite loss: {self.state.last_loss:.6g}, in training",
+                    self._remedy(),
+                )
         return {f"{split}_{name}": value for name, value in measured.items()}
 
     def _schedule(self, row: Row) -> None:
@@ -165,6 +169,8 @@ class Training:
             if time.perf_counter() - looked > READ_EVERY:
                 self._look(losses[seen : state.step], seen, steps)
                 seen, looked = state.step, time.perf_counter()
+                if stepper.between_moves:
+                    self.clock.run(partial(self.save, state))
         self._look(losses[seen:], seen, steps)
         counts = feed.counts if self.objective.averaged else torch.ones(steps, dtype=torch.float64)
         return float((losses.cpu().double() * counts).sum() / feed.counts.sum())
@@ -189,13 +195,15 @@ class Training:
         return f"lower optimizer.lr (it is {rate:g}), for example --set optimizer.lr={rate / 10:g}"
 
 
-def _frozen(model: nn.Module) -> list[nn.Module]:
-    """Return the modules none of whose tensors is trained; they stay in evaluation mode."""
-    return [
+def _frozen(model: nn.Module, layers: Sequence[str]) -> list[nn.Module]:
+    """Return the modules that stay in evaluation mode: those layers, and all whose tensors are none of them trained."""
+    modules = dict(model.named_modules())
+    found = [
         module
-        for module in model.modules()
+        for module in modules.values()
         if (parameters := list(module.parameters())) and not any(p.requires_grad for p in parameters)
     ]
+    return found + [modules[name] for name in layers if name in modules]
 
 
 @contextmanager

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, nn
 
 from zoo.check import CheckedSpec
 from zoo.metrics import Metric
+from zoo.shapes import Shape, Value
+
+MOST_ROWS = 1000
+MOST_NUMBERS = 2**26  # of one tensor: 256 MiB in float32
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,10 @@ class Objective:
     averaged: bool
     """Whether the loss of a batch is a mean, and not a sum."""
     metrics: tuple[Metric, ...] = ()
+    mass: Callable[[Tensor], Tensor] = lambda target: torch.tensor(len(target), dtype=torch.float64)
+    """What the mean over a batch of targets is divided by, up to a factor."""
+    rows: int = 1000
+    """How many are evaluated at once; only memory depends on it."""
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Return the loss of a batch, ()."""
@@ -42,7 +51,21 @@ def objective_of(checked: CheckedSpec, device: torch.device, targets: Tensor | N
     if loss.counts_classes and targets is not None:
         loss = loss.balanced(class_counts(targets, len(checked.example.classes)).tolist())
     metrics = tuple(metric.arranged(*shapes) for metric in spec.metrics)
-    return Objective(loss.build().to(device), loss.arrangement(*shapes), loss.averaged, metrics)
+    arrange = loss.arrangement(*shapes)
+    return Objective(loss.build().to(device), arrange, loss.averaged, metrics, loss.mass, _rows_at_once(checked))
+
+
+def _rows_at_once(checked: CheckedSpec) -> int:
+    """Return how many rows' largest tensor stays within a budget; at least one, at most a thousand."""
+    try:
+        largest = max(prod(_tensor(placed.result).concrete(1)) for placed in checked.layers)
+    except TypeError:
+        return 1  # a sequence of any length
+    return max(1, min(MOST_ROWS, MOST_NUMBERS // max(1, largest)))
+
+
+def _tensor(value: Value) -> Shape:
+    return value if isinstance(value, Shape) else _tensor(value[0])
 
 
 def class_counts(targets: Tensor, classes: int) -> Tensor:

@@ -207,12 +207,18 @@ def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None
     if not isinstance(record, dict) or record.keys() != pattern.keys():
         raise ValueError(f"it is {described(record)}")
     _require_progress(record, checked.spec.train.epochs, checked.spec.train.steps(rows))
-    if record["epoch"] or record["step"]:
+    skipped = state.scaler is not None and not _held(record["optimizer"])  # every step so far overflowed
+    if (record["epoch"] or record["step"]) and not skipped:
         pattern["optimizer"] = _stepped(checked, state.model, rows)
     for name in ("model", "optimizer", "scheduler", "sampler", "generator", "scaler", "average"):
         require_form(record[name], pattern[name], name)
     if pattern["cuda_generator"] is not None and record["cuda_generator"] is not None:
         require_form(record["cuda_generator"], pattern["cuda_generator"], "cuda_generator")
+
+
+def _held(optimizer: object) -> bool:
+    """Return whether an optimizer's state dict holds anything of its steps."""
+    return not isinstance(optimizer, dict) or bool(optimizer.get("state"))
 
 
 def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
@@ -221,7 +227,7 @@ def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
     Raises:
         ValueError: with what is wrong.
     """
-    for name, end in (("epoch", epochs), ("step", steps - 1), ("best_epoch", record["epoch"])):
+    for name, end in (("epoch", epochs), ("step", steps), ("best_epoch", record["epoch"])):
         if not is_whole(record[name]) or not 0 <= record[name] <= end:
             raise ValueError(f"{name} is {described(record[name])}, not a whole number from 0 to {end}")
     losses = record["losses"]

@@ -1,0 +1,141 @@
+"""A training killed at any moment, by a signal that nobody can hear, goes on to the bits of one never killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import Document, linear
+from zoo import files
+from zoo.check import check_file
+from zoo.destination import Destination
+from zoo.progress import TrainingProgress
+from zoo.run import Run
+from zoo.trainer import resume_run, train_run
+from zoo.training import clock, loop
+from zoo.training import state as training_state
+from zoo.training.stepper import Stepper
+
+STEPS = 60  # in the three epochs of the training
+MOMENTS = [("step", count) for count in (1, 2, 7, 19, 20, 21, 33, 40, 41, 55, 59, 60)]
+MOMENTS += [("evaluation", count) for count in (1, 2, 3, 4, 6)]
+MOMENTS += [("checkpoint", count) for count in (1, 2, 5, 11)]
+
+
+def document() -> Document:
+    layers = [
+        {"type": "Linear", "out_features": 8},
+        {"type": "BatchNorm1d"},
+        {"type": "Dropout"},
+        {"type": "Linear", "out_features": 1},
+    ]
+    train = {"epochs": 3, "batch_size": 4, "accumulation": 2, "ema": 0.9, "early_stopping": {"patience": 9}}
+    scheduler = {"type": "StepLR", "step_size": 7, "interval": "step"}
+    return linear(data__samples=88, data__validation=0.1, model__layers=layers, train=train, scheduler=scheduler)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def counted(owner: Any, name: str, count: int) -> None:
+    """Let the count-th call of a function be the last thing that happens."""
+    whole, calls = getattr(owner, name), [0]
+
+    def called(*arguments: Any, **options: Any) -> Any:
+        calls[0] += 1
+        result = whole(*arguments, **options)
+        if calls[0] == count:
+            die()
+        return result
+
+    setattr(owner, name, called)
+
+
+def halved(count: int) -> None:
+    """Let the count-th checkpoint be half written when everything ends."""
+    whole, calls = files.replacing, [0]
+
+    @contextmanager
+    def replacing(path: Path) -> Iterator[Path]:
+        with whole(path) as temporary:
+            yield temporary
+            calls[0] += 1
+            if calls[0] == count:
+                temporary.write_bytes(temporary.read_bytes()[:100])
+                die()
+
+    training_state.replacing = replacing  # type: ignore[attr-defined]  # a name that the module imports
+
+
+def in_a_child(act: Callable[[], object]) -> int:
+    """Return how a forked process ended that did this: 0, or the signal that killed it."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            act()
+            status = 0
+        except Exception:  # noqa: BLE001  # nothing may leave the child
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def train(out: Path) -> None:
+    train_run(check_file("spec.json"), "cpu", Destination(out), TrainingProgress(3))
+
+
+@pytest.fixture
+def whole(write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    torch.set_num_threads(1)
+    write(document())
+    monkeypatch.setattr(clock, "EVERY", 0.0)
+    monkeypatch.setattr(clock, "SHARE", 0)
+    monkeypatch.setattr(loop, "READ_EVERY", 0.0)
+    train(here / "whole")
+    return here / "whole"
+
+
+def held(run: Path) -> tuple[bytes, list[Any], list[bytes]]:
+    """Return weights, measurements, and the tensors of the last checkpoint's optimizer."""
+    rows = [{**json.loads(line), "seconds": 0} for line in (run / "metrics.jsonl").read_text().splitlines()]
+    record = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    return (run / "model.safetensors").read_bytes(), rows, [t.numpy().tobytes() for t in record["average"].values()]
+
+
+@pytest.mark.parametrize(("event", "count"), MOMENTS)
+def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whole: Path, here: Path) -> None:
+    def killed() -> None:
+        if event == "step":
+            counted(Stepper, "step", count)
+        elif event == "evaluation":
+            counted(loop, "evaluate", count)
+        else:
+            halved(count)
+        train(here / "cut")
+
+    assert in_a_child(killed) == signal.SIGKILL
+    run = Run(here / "cut")
+    if run.checkpoint_file.is_file():
+        assert in_a_child(lambda: resume_run(run, "cpu", TrainingProgress(3))) == 0
+    else:
+        assert (event, count) in {("step", 1), ("step", 2), ("checkpoint", 1)}
+        assert (
+            in_a_child(
+                lambda: train_run(check_file("spec.json"), "cpu", Destination(here / "cut", True), TrainingProgress(3))
+            )
+            == 0
+        )
+    assert held(here / "cut") == held(whole)
