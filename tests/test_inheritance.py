@@ -124,9 +124,25 @@ def test_a_chain_without_end_is_refused(write: Write) -> None:
     assert (origin, message.partition(" through ")[0]) == (f"s{LONGEST_CHAIN - 1}.json", "the spec extends itself")
 
 
-def test_a_base_that_is_not_json_is_told_in_its_own_file(write: Write) -> None:
-    write('{"name": }', "base.json")
-    assert places(write({"extends": "base.json"}))[0][:2] == ("base.json", '{"name": }')
+@pytest.mark.parametrize("text", ['{"name": }', "SECRET=1", '["SECRET"]', '"SECRET"', '{"SECRET": 1, "SECRET": 2}', ""])
+def test_a_base_that_is_no_spec_is_told_in_its_own_file_and_not_shown(text: str, write: Write) -> None:
+    write(text, "base.json")
+    with pytest.raises(SpecError) as refused:
+        check_file(write({"extends": "base.json"}))
+    (problem, *_) = refused.value.problems
+    assert (problem.place.origin, problem.place.line, problem.place.text) == ("base.json", 1, "")
+    assert "│" not in str(problem)
+    assert text.startswith("{") or "SECRET" not in str(problem)
+
+
+@pytest.mark.parametrize("name", ["/proc/self/environ", "secret.txt", "secret", ".json"])
+def test_a_base_is_a_json_file(name: str, write: Write, here: Path) -> None:
+    for file in ("secret.txt", "secret", ".json"):
+        write("SECRET=1", file)
+    if not (here / name).is_file():
+        pytest.skip(f"needs {name}")
+    ((origin, _, message),) = places(write({"extends": name, "name": "own"}))
+    assert (origin, message) == ("spec.json", f"extends: {name} is no .json file")
 
 
 def test_a_template_of_the_base_may_be_used(write: Write) -> None:

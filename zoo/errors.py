@@ -48,8 +48,8 @@ class Place:
         return f"{self.origin}:{self.line}:{self.column}" if self.line else self.origin
 
     def excerpt(self) -> str:
-        """Return the line with the stretch underlined; long lines are cut around it."""
-        if not self.line:
+        """Return the line with the stretch underlined, where it is known; long lines are cut around it."""
+        if not self.line or not self.text:
             return ""
         start = max(0, self.column - 41)
         shown = self.text[start : start + 110].replace("\t", " ")

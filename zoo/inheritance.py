@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import SpecError, UsageError
+from zoo.errors import Problem, SpecError, UsageError
 from zoo.override import echo
 from zoo.source import Source, find_spec, override, read_source
 
@@ -39,7 +39,10 @@ def _extended(source: Source, above: tuple[Path, ...]) -> Source:
     beside = here.parent / base_name
     try:
         file = beside if beside.is_file() else find_spec(base_name)
+        _require_spec_name(file)
         base = read_source(str(file))
+    except SpecError as error:  # no spec: what a spec extends is not there to be shown
+        raise SpecError(tuple(map(_without_text, error.problems))) from error
     except (UsageError, ValueError, OSError) as error:
         absent = UsageError(f"no such spec: {echo(base_name)}", "write the path of a spec, beside this one")
         told = error if isinstance(error, UsageError) else absent
@@ -50,6 +53,20 @@ def _extended(source: Source, above: tuple[Path, ...]) -> Source:
     base = _extended(base, chain)
     own = {key: value for key, value in source.value.items() if key != KEY}
     return replace(source, value=_merged(base.value, own), base=base)
+
+
+def _require_spec_name(file: Path) -> None:
+    """Refuse a file that is named otherwise than a spec, before anything of it is read.
+
+    Raises:
+        UsageError: its name does not end in .json.
+    """
+    if file.suffix.lower() != ".json":
+        raise UsageError(f"{echo(str(file))} is no .json file", "write the path of a spec, beside this one")
+
+
+def _without_text(problem: Problem) -> Problem:
+    return replace(problem, place=replace(problem.place, text=""))
 
 
 def _refusal(source: Source, message: str, remedy: str) -> SpecError:
