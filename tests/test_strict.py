@@ -115,7 +115,7 @@ def reachable(model: type[Strict], seen: set[type[Strict]] | None = None) -> Ite
     known.add(model)
     yield model
     for field in model.model_fields.values():
-        marks = [mark for mark in field.metadata if isinstance(mark, Choice)]
+        marks: list[object] = [mark for mark in field.metadata if isinstance(mark, Choice)]
         for part in marks or [field.annotation]:
             yield from classes_in(part, known)
 
