@@ -443,3 +443,19 @@ def test_an_option_that_training_cannot_use_is_refused(member: type[Loss], optio
 def test_a_label_smoothing_that_is_no_share_is_refused(smoothing: float) -> None:
     with pytest.raises(ValidationError):
         loss_of("CrossEntropyLoss", label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("options", [{}, {"ignore_index": -1}, {"ignore_index": 0}, {"label_smoothing": 0.1}], ids=str)
+def test_cross_entropy_takes_probabilities_where_torch_does(options: Options) -> None:
+    loss = loss_of("CrossEntropyLoss", **options)
+    try:
+        loss.build()(torch.zeros(3, 4), torch.full((3, 4), 0.25))
+    except RuntimeError:
+        assert not loss.takes_probabilities
+    else:
+        assert loss.takes_probabilities
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_no_other_loss_takes_probabilities_for_class_numbers(member: type[Loss]) -> None:
+    assert loss_of(member.__name__).takes_probabilities == (member.__name__ == "CrossEntropyLoss")

@@ -103,6 +103,11 @@ class CrossEntropyLoss(_Weighted):
     label_smoothing: Probability = 0.0
     """Share of each target spread evenly over all classes."""
 
+    @property
+    def takes_probabilities(self) -> bool:
+        """Return whether no class is left out: probabilities have none that torch could."""
+        return self.ignore_index < 0
+
 
 class NLLLoss(_Weighted):
     """Negative log of the probability of the right class; the model ends with a LogSoftmax.

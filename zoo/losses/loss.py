@@ -46,6 +46,11 @@ class Loss(Strict):
         return torch.tensor(len(target), dtype=torch.float64, device=target.device)
 
     @property
+    def takes_probabilities(self) -> bool:
+        """Return whether targets may also be a probability for each class, as MixUp and CutMix make them."""
+        return False
+
+    @property
     def counts_classes(self) -> bool:
         """Return whether options of the loss follow from how many rows each class has in the training split."""
         return False
