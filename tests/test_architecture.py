@@ -26,6 +26,7 @@ FLOORS = (
     ("zoo.diagnosis",),
     ("zoo.spec",),
     ("zoo.schema", "zoo.checked"),
+    ("zoo.agreement",),
     ("zoo.contradictions",),
     ("zoo.check",),
     ("zoo.survey", "zoo.sarif", "zoo.terminal", "zoo.costs", "zoo.origins"),

@@ -65,6 +65,34 @@ AGREEMENT: Corpus = {
             'write "validation": 0.1 in data',
         ),
     ),
+    "an early stop by what is to rise": (
+        images(data__validation=0.1, train__early_stopping={"metric": "accuracy"}),
+        ("train.early_stopping.mode", "accuracy is better when it is more", 'write "mode": "max"'),
+    ),
+    "a plateau of what is to fall": (
+        linear(
+            data__validation=0.25,
+            train__epochs=20,
+            scheduler={"type": "ReduceLROnPlateau", "metric": "mean_absolute_error", "mode": "max"},
+        ),
+        ("scheduler.mode", "mean_absolute_error is better when it is less", 'write "mode": "min"'),
+    ),
+    "mixed targets for a loss of class numbers": (
+        images(data__augmentation=[{"type": "MixUp"}], loss={"type": "NLLLoss"}),
+        (
+            "loss.type",
+            "MixUp makes targets probabilities (N, classes), which this NLLLoss does not take",
+            'use {"type": "CrossEntropyLoss"} without ignore_index, or remove MixUp',
+        ),
+    ),
+    "mixed targets, of which one class does not count": (
+        images(data__augmentation=[{"type": "CutMix"}], loss={"type": "CrossEntropyLoss", "ignore_index": 3}),
+        (
+            "loss.type",
+            "CutMix makes targets probabilities (N, classes), which this CrossEntropyLoss does not take",
+            'use {"type": "CrossEntropyLoss"} without ignore_index, or remove CutMix',
+        ),
+    ),
     "a cycle longer than the training": (
         linear(scheduler={"type": "OneCycleLR", "max_lr": 0.1, "total_steps": 5}),
         (

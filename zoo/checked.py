@@ -43,8 +43,10 @@ class CheckedSpec:
 
     @property
     def smallest_training_batch(self) -> int:
-        """Return the fewest rows that torch trains every layer on."""
-        return max(placed.layer.smallest_training_batch(placed.input) for placed in self.layers)
+        """Return the fewest rows that torch trains every layer on; frozen ones stay in evaluation, and take any."""
+        several = {p.name: p.layer.smallest_training_batch(p.input) for p in self.layers}
+        still = self.frozen_layers if max(several.values()) > 1 else ()
+        return max((fewest for name, fewest in several.items() if name not in still), default=1)
 
     @cached_property
     def frozen_layers(self) -> tuple[str, ...]:

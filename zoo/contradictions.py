@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from zoo.agreement import agreement
 from zoo.checked import CheckedSpec
 from zoo.errors import Path, Problem, ShapeError
 from zoo.initializers import Filling
-from zoo.losses import Loss
-from zoo.metrics import Metric
 from zoo.nearest import suggestion
 from zoo.override import echo
 from zoo.patterns import idle, selected
@@ -22,12 +21,10 @@ def contradictions(checked: CheckedSpec) -> list[Problem]:
     """Return the problems that show only when the parts of a spec are held against one another."""
     if not isinstance(checked.layers[-1].result, Shape) or not checked.output.batched:
         return [_no_single_output(checked)]
-    problems: list[Problem] = []
-    _judge_output(checked, problems)
-    for judge in (_batch_problems, _scheduler_problems, _train_problems):
-        problems += judge(checked)
+    problems = agreement(checked)
     too_many = list(_too_many_patterns(checked))
-    for judge in () if too_many else (_pattern_problems, _init_problems):
+    judges = (_scheduler_problems, _train_problems)
+    for judge in judges if too_many else (_batch_problems, *judges, _pattern_problems, _init_problems):
         problems += judge(checked)
     problems += too_many
     return problems
@@ -84,33 +81,10 @@ def _idle(
         yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
 
 
-def _judge_output(checked: CheckedSpec, problems: list[Problem]) -> None:
-    """Hold the model's output against the loss, the metrics and the classes."""
-    source, spec, target = checked.source, checked.spec, checked.example.target
-    judges: list[tuple[Path, Loss | Metric]] = [(("loss",), spec.loss)]
-    judges += [(("metrics", index), metric) for index, metric in enumerate(spec.metrics)]
-    for path, judge in judges:
-        try:
-            judge.require(checked.output, target)
-        except ShapeError as error:
-            problems.append(source.problem((*path, "type"), error.message, error.remedy))
-    names = [metric.name for metric in spec.metrics]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
-            problems.append(source.problem(("metrics", index, "type"), message, "keep one of them"))
-    classes = len(checked.example.classes)
-    given = checked.output.dims[1] if checked.output.rank > 1 else 0
-    if classes and target.dtype == "int64" and given != classes and not problems:
-        last = checked.layers[-1]
-        message = f"the model gives {checked.output}, but {type(spec.data).__name__} has {classes} classes"
-        remedy = 'write "out_features": "classes" in the last Linear'
-        option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
-        problems.append(source.problem((*last.path, option), message, remedy))
-
-
 def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
     """Return what is wrong with an epoch of so many rows, and the remedy; None where torch can train on each step."""
+    if not rows:
+        return "the training split has no rows", "give it some, or keep fewer out for the other splits"
     train, fewest = checked.spec.train, checked.smallest_training_batch
     size = train.batch_size
     if not train.steps(rows):
@@ -126,29 +100,40 @@ def _batch_problems(checked: CheckedSpec) -> Iterator[Problem]:
     rows = checked.example.training_rows
     fault = batch_fault(checked, rows) if rows is not None else None
     if fault is not None:
-        yield checked.source.problem(("train", "batch_size"), *fault)
+        yield checked.source.problem(("train", "batch_size") if rows else ("data", "type"), *fault)
+
+
+def scheduler_fault(checked: CheckedSpec, rows: int | None) -> ShapeError | None:
+    """Return why the scheduler refuses a training whose epochs have so many rows; None where nothing is known of it."""
+    spec, scheduler = checked.spec, checked.spec.scheduler
+    if scheduler is None or (scheduler.interval == "step" and rows is None):
+        return None
+    moves = 1 if scheduler.interval == "epoch" or rows is None else spec.train.moves(rows)
+    try:
+        scheduler.require(spec.optimizer, spec.train.epochs * moves)
+    except ShapeError as error:
+        return error
+    return None
 
 
 def _scheduler_problems(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield what a scheduler does not go together with: optimizer, length of the training, measurements."""
-    spec, rows = checked.spec, checked.example.training_rows
-    scheduler = spec.scheduler
-    if scheduler is None:
-        return
-    steps = 1 if scheduler.interval == "epoch" else None if rows is None else spec.train.moves(rows)
-    try:
-        if steps is not None:
-            scheduler.require(spec.optimizer, spec.train.epochs * steps)
-    except ShapeError as error:
-        yield checked.source.problem(("scheduler", error.option or "type"), error.message, error.remedy)
-    if scheduler.watched is not None:
-        yield from _unmeasured(checked, ("scheduler",), type(scheduler).__name__, scheduler.watched)
+    scheduler, fault = checked.spec.scheduler, scheduler_fault(checked, checked.example.training_rows)
+    if fault is not None:
+        yield checked.source.problem(("scheduler", fault.option or "type"), fault.message, fault.remedy)
+    if scheduler is not None and scheduler.watched is not None:
+        mode = str(getattr(scheduler, "mode"))  # noqa: B009  # who watches has one
+        yield from _watching_problems(checked, ("scheduler",), type(scheduler).__name__, scheduler.watched, mode)
 
 
-def _unmeasured(checked: CheckedSpec, path: Path, watcher: str, watched: str) -> Iterator[Problem]:
-    """Yield what keeps somebody from looking at a measurement of the validation split."""
+def _watching_problems(checked: CheckedSpec, path: Path, watcher: str, watched: str, mode: str) -> Iterator[Problem]:
+    """Yield what keeps somebody from looking at a measurement of the validation split for the better."""
     spec = checked.spec
-    known = ["loss", *(metric.name for metric in spec.metrics)]
+    directions = {"loss": "min"} | {metric.name: metric.better for metric in spec.metrics}
+    known, better = list(directions), directions.get(watched, mode)
+    if better != mode:
+        message = f"{watched} is better when it is {'more' if better == 'max' else 'less'}"
+        yield checked.source.problem((*path, "mode"), message, f'write "mode": "{better}"')
     if watched not in known:
         message = f'{watcher} looks at "{watched}", which nothing measures'
         yield checked.source.problem((*path, "metric"), message, suggestion(watched, known))
@@ -160,8 +145,10 @@ def _unmeasured(checked: CheckedSpec, path: Path, watcher: str, watched: str) ->
 def _train_problems(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield what the way of training does not go together with."""
     train, target = checked.spec.train, checked.example.target
-    if train.early_stopping is not None:
-        yield from _unmeasured(checked, ("train", "early_stopping"), "early_stopping", train.early_stopping.metric)
+    stopping = train.early_stopping
+    if stopping is not None:
+        path: Path = ("train", "early_stopping")
+        yield from _watching_problems(checked, path, "early_stopping", stopping.metric, stopping.mode)
     if train.sampler == "balanced" and not (checked.example.classes and target.rank == 1):
         message = "the balanced sampler needs one class for each row, but the data gives none"
         yield checked.source.problem(("train", "sampler"), message, "remove sampler")

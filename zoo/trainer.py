@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 
 from zoo.build import load_rows
 from zoo.check import CheckedSpec
-from zoo.contradictions import batch_fault
+from zoo.contradictions import batch_fault, scheduler_fault
 from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
@@ -69,6 +69,9 @@ def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
     fault = batch_fault(checked, len(splits["train"]))
     if fault is not None:
         raise DataError(*fault)
+    unscheduled = scheduler_fault(checked, len(splits["train"]))
+    if unscheduled is not None:
+        raise DataError(unscheduled.message, unscheduled.remedy)
     return {split: rows.to(device) for split, rows in splits.items()}
 
 

@@ -1,0 +1,87 @@
+"""Agreement: what the model gives held against what the data, the loss and the metrics want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from zoo.checked import CheckedSpec
+from zoo.errors import Path, Problem, ShapeError
+from zoo.losses import Loss
+from zoo.metrics import Metric
+from zoo.placing import THE_INPUT
+from zoo.shapes import class_axis
+
+
+def agreement(checked: CheckedSpec) -> list[Problem]:
+    """Return the problems of a model with its targets, and of what changes the one or the other."""
+    problems = list(_judge_problems(checked))
+    if not problems:
+        problems += _size_problems(checked)
+    for judge in (_token_problems, _augmentation_problems):
+        problems += judge(checked)
+    return problems
+
+
+def _judge_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield where loss or metrics cannot compare the model's output with the targets."""
+    source, spec, target = checked.source, checked.spec, checked.example.target
+    judges: list[tuple[Path, Loss | Metric]] = [(("loss",), spec.loss)]
+    judges += [(("metrics", index), metric) for index, metric in enumerate(spec.metrics)]
+    for path, judge in judges:
+        try:
+            judge.require(checked.output, target)
+        except ShapeError as error:
+            yield source.problem((*path, "type"), error.message, error.remedy)
+    names = [metric.name for metric in spec.metrics]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
+            yield source.problem(("metrics", index, "type"), message, "keep one of them")
+
+
+def _size_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield where the model gives other numbers than one for each class, or less than one for each token."""
+    output, target = checked.output, checked.example.target
+    if target.dtype != "int64":
+        return
+    axis = class_axis(output, target) or 1
+    given = output.dims[axis] if output.rank > axis else 0
+    classes, tokens = len(checked.example.classes), checked.example.vocabulary
+    name = "classes" if classes else "vocabulary"
+    if classes and given != classes:
+        found = f"{type(checked.spec.data).__name__} has {classes} classes"
+    elif tokens is not None and isinstance(given, int) and given < tokens:
+        found = f"{type(checked.spec.data).__name__} has a vocabulary of {tokens}"
+    else:
+        return
+    last = checked.layers[-1]
+    option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
+    remedy = f'write "out_features": "{name}" in the last Linear'
+    yield checked.source.problem((*last.path, option), f"the model gives {output}, but {found}", remedy)
+
+
+def _token_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield the tables that lack vectors for some of the data's tokens."""
+    tokens = checked.example.vocabulary
+    for placed in checked.layers if tokens is not None else ():
+        known = getattr(placed.layer, "num_embeddings", None)
+        if placed.inputs[:1] == (THE_INPUT,) and known is not None and known < tokens:
+            data = type(checked.spec.data).__name__
+            message = f"{type(placed.layer).__name__} knows {known} tokens, but {data} has a vocabulary of {tokens}"
+            yield checked.source.problem(
+                (*placed.path, "num_embeddings"), message, 'write "num_embeddings": "vocabulary"'
+            )
+
+
+def _augmentation_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield an augmentation that would part images from their targets, or whose targets the loss does not take."""
+    spec, target = checked.spec, checked.example.target
+    if spec.data.random() and target.rank > 1 and target.dims[1:] != (1,):  # a single number has no place
+        message = f"the augmentation would change images and leave their targets {target} as they are"
+        yield checked.source.problem(("data", "augmentation"), message, "remove augmentation")
+    mixing = next((transform for transform in spec.data.random() if transform.level == "batch"), None)
+    if mixing is not None and not spec.loss.takes_probabilities:
+        name, loss = type(mixing).__name__, type(spec.loss).__name__
+        message = f"{name} makes targets probabilities (N, classes), which this {loss} does not take"
+        remedy = f'use {{"type": "CrossEntropyLoss"}} without ignore_index, or remove {name}'
+        yield checked.source.problem(("loss", "type"), message, remedy)
