@@ -26,8 +26,10 @@ from torchvision.transforms import v2
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
 from zoo.constructor import constructor
+from zoo.eject import TRAIN as FOLLOWED
 from zoo.eject import source
 from zoo.errors import ExportError
+from zoo.train import Train
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
@@ -107,6 +109,10 @@ TRAINED: dict[str, Document] = {
     ),
     "a residual model": linear(model__layers=RESIDUAL, optimizer={"type": "AdamW"}, train__epochs=3),
     "digits": MLP,
+    "a dropout above what is frozen": linear(
+        model__layers=[{**WIDE, "id": "stem"}, {"type": "Dropout", "id": "still"}, WIDE, {"type": "Dropout"}, LAST]
+    )
+    | {"freeze": ["stem.*"]},
     "frozen": linear(model__layers=[{**WIDE, "id": "stem"}, LAST]) | {"freeze": ["stem.*"]},
     "text": {
         "name": "text",
@@ -301,6 +307,10 @@ REFUSED: dict[str, tuple[Document, str]] = {
         linear(optimizer={"type": "SGD", "groups": [{"match": "0.bias", "lr": 0.1}]}),
         "error: optimizer.groups cannot be ejected yet",
     ),
+    "weights by the counts of the classes": (
+        TRAINED["images"] | {"loss": {"type": "CrossEntropyLoss", "weight": "balanced"}},
+        "error: loss.weight cannot be ejected yet",
+    ),
     "initializers": (
         linear() | {"init": [{"type": "zeros_", "match": "0.bias"}]},
         "error: init cannot be ejected yet",
@@ -317,6 +327,35 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_written(
     assert done.status == 2
     assert done.err.startswith(expected)
     assert not (here / "model.py").exists()
+
+
+BEYOND_THE_PLAIN_LOOP: dict[str, object] = {
+    "accumulation": 2,
+    "clip_grad_norm": 1.0,
+    "clip_grad_value": 1.0,
+    "precision": "bf16",
+    "ema": 0.9,
+    "early_stopping": {},
+    "sampler": "balanced",
+    "deterministic": True,
+    "compile": True,
+}
+
+
+def test_every_option_of_the_training_is_followed_or_refused() -> None:
+    assert FOLLOWED | set(BEYOND_THE_PLAIN_LOOP) == set(Train.model_fields)
+
+
+@pytest.mark.parametrize("option", BEYOND_THE_PLAIN_LOOP)
+def test_a_training_beyond_the_plain_loop_is_refused(option: str, write: Write, zoo: Zoo) -> None:
+    document = json.loads(json.dumps(TRAINED["images"]))
+    document["data"]["validation"] = 0.2
+    document["train"][option] = BEYOND_THE_PLAIN_LOOP[option]
+    done = zoo("eject", write(document), "-o", "model.py")
+    assert (done.status, done.err.splitlines()) == (
+        2,
+        [f"error: train.{option} cannot be ejected yet", f"   remedy: eject a spec without train.{option}"],
+    )
 
 
 def test_a_file_that_is_there_is_kept(here: Path, write: Write, zoo: Zoo) -> None:

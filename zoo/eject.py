@@ -49,6 +49,8 @@ def source(checked: CheckedSpec) -> str:
     spec = checked.spec
     _require_known(spec, SPEC, "")
     _require_known(spec.train, TRAIN, "train.")
+    if spec.loss.counts_classes:
+        raise ExportError("loss.weight cannot be ejected yet where it is counted", "write the weights as numbers")
     model = model_source(checked, bare_model(checked))
     _prove(checked, model)
     parts = [model, data_source(checked), _training(checked), _MAIN.format(weights=f"{spec.name}.pt")]
@@ -111,7 +113,7 @@ def _training(checked: CheckedSpec) -> str:
     spec = checked.spec
     loss = spec.loss.build()
     scheduler, interval = _scheduler(checked), getattr(spec.scheduler, "interval", "")
-    frozen = bool(spec.freeze)
+    frozen, still = bool(spec.freeze), _still(checked)
     loader = ["BATCH_SIZE", f"shuffle={spec.train.shuffle}"]
     loader += ["drop_last=True"] if spec.train.drop_last else []
     loader += ["generator=generator"]
@@ -135,6 +137,7 @@ def _training(checked: CheckedSpec) -> str:
         "    for epoch in range(1, EPOCHS + 1):",
         "        model.train()",
         *(_FROZEN if frozen else []),
+        *([line.format(names=still) for line in _STILL] if still else []),
         "        for inputs, targets in loader:",
         "            loss = objective(loss_function, model(inputs.to(device)), targets.to(device))",
         "            optimizer.zero_grad()",
@@ -153,6 +156,10 @@ _FROZEN = [
     "        for module in model.modules():  # a module whose tensors are all frozen stays in evaluation mode",
     "            if list(module.parameters()) and not any(p.requires_grad for p in module.parameters()):",
     "                module.eval()",
+]
+_STILL = [
+    "        for name in {names!r}:  # below these nothing is trained, so they stay in evaluation mode too",
+    "            model.get_submodule(name).eval()",
 ]
 _EVALUATE = '''
 def evaluate(model: Model, loss_function: nn.Module, rows: tuple[Tensor, Tensor], device: torch.device) -> float:
@@ -175,6 +182,12 @@ _ARRANGEMENTS: dict[str, Callable[[Tensor, Tensor], tuple[Tensor, ...]]] = {
     "output, targets": lambda output, targets: (output, targets),
     "output.flatten(0, -2), targets.flatten()": lambda output, targets: (output.flatten(0, -2), targets.flatten()),
 }
+
+
+def _still(checked: CheckedSpec) -> list[str]:
+    """Return the modules without tensors that stay in evaluation mode, as those with frozen tensors alone do."""
+    modules = dict(bare_model(checked).named_modules())
+    return [name for name in checked.frozen_layers if name in modules and not list(modules[name].parameters())]
 
 
 def _arrangement(checked: CheckedSpec) -> str:
@@ -253,6 +266,9 @@ def _prove(checked: CheckedSpec, text: str) -> None:
     for name in dict.fromkeys([*expected, *found]):
         if name not in expected or name not in found or not torch.equal(expected[name], found[name]):
             raise ExportError(f"the ejected file would draw other weights for {name}", remedy)
+    for name in _still(checked):
+        if name not in dict(made.named_modules()):
+            raise ExportError(f"the ejected file has no module {name} to keep in evaluation mode", remedy)
     inputs = _sample(checked.input)
     with torch.inference_mode():
         if not _equal(own(inputs), made(inputs)):
