@@ -6,10 +6,10 @@ import warnings
 
 import pytest
 import torch
-from agreement import batch_of
-from cases import CASES, LONGEST, Case, module_of, placed
 from torch import nn
 
+from agreement import batch_of
+from cases import CASES, LONGEST, Case, module_of, placed
 from zoo.layers import LAYERS
 
 
