@@ -15,7 +15,8 @@ from zoo import catalog
 from zoo.build import fresh_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.errors import DataError, UsageError
-from zoo.run import find_run, newest_run, require_data_options
+from zoo.run import find_run, newest_run, require_whereabouts
+from zoo.source import find_spec
 from zoo.training.loop import Row
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
@@ -85,7 +86,7 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         folder = Path("export") / checked.spec.name
         return Subject(fresh_model(checked), checked, _held_out(checked), "untrained", folder, {})
     if reference is not None and _is_spec(reference):
-        require_data_options(overrides)
+        require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     run = find_run(reference, overrides)
     rows, model = run.rows(), run.load_model()

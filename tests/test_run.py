@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,32 @@ def test_a_run_keeps_its_spec(write: Write, option: str) -> None:
     trained(write)
     with pytest.raises(UsageError, match=r"a run keeps its spec"):
         find_run("line", [option])
+
+
+def test_the_files_of_a_table_may_lie_elsewhere(write: Write, here: Path) -> None:
+    write("\n".join(["a,b", *[f"{i},{2 * i}" for i in range(20)]]), "table.csv")
+    run = trained(write, data={"type": "TableFile", "file": "table.csv", "target": "b"})
+    before = evaluate_run(run, "cpu")
+    (here / "table.csv").rename(here / "moved.csv")
+    assert evaluate_run(find_run("line", ["data.file=moved.csv"]), "cpu") == before
+
+
+@pytest.mark.parametrize(
+    ("data", "allowed"),
+    [
+        ({"type": "TableFile"}, "only data.file and data.validation_file and data.test_file"),
+        ({"type": "MNIST"}, "only data.root and data.download"),
+        ({"type": "LinearFunction"}, "nothing of it"),
+        ("spoiled", "nothing of it"),
+    ],
+)
+def test_what_may_differ_on_another_machine_is_the_sources_to_say(
+    data: object, allowed: str, write: Write, here: Path
+) -> None:
+    write(json.dumps({"data": data}), "spec.json")
+    with pytest.raises(UsageError) as refused:
+        find_run(str(here), ["data.target=a"])
+    assert refused.value.remedy == f"{allowed} may differ on another machine; train again for the rest"
 
 
 def test_a_line_cut_off_by_a_crash_is_passed_over(write: Write) -> None:

@@ -20,6 +20,7 @@ from torch import nn
 
 from zoo.build import bare_model, load_rows
 from zoo.check import CheckedSpec, check_file
+from zoo.data import DATA, Data
 from zoo.device import find_device
 from zoo.errors import RunError, UsageError, reason
 from zoo.nearest import suggestion
@@ -28,7 +29,6 @@ from zoo.training.loop import Row
 from zoo.training.objective import objective_of
 
 RUNS = Path("runs")
-WHEREABOUTS = ("data.root", "data.download")
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,10 @@ def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:
     Raises:
         UsageError: there is no such run, or an override is not of the data.
     """
-    require_data_options(overrides)
-    if reference is not None and (Path(reference) / "spec.json").is_file():
-        return Run(Path(reference), tuple(overrides))
-    found = newest_run(reference)
+    named = reference is not None and (Path(reference) / "spec.json").is_file()
+    found = Run(Path(str(reference))) if named else newest_run(reference)
     if found is not None:
+        require_whereabouts(found.spec_file, overrides)
         return Run(found.path, tuple(overrides))
     if reference is None:
         raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
@@ -153,16 +152,27 @@ def newest_run(name: str | None) -> Run | None:
     return max(runs, key=_started, default=None)
 
 
-def require_data_options(overrides: Sequence[str]) -> None:
-    """Refuse to change of a run what is not below data.
+def require_whereabouts(spec_file: Path, overrides: Sequence[str]) -> None:
+    """Refuse to change of a run what does not say where its rows lie.
 
     Raises:
         UsageError: an override is of something else.
     """
+    movable = [f"data.{option}" for option in _whereabouts(spec_file)] if overrides else []
     for text in overrides:
-        if text.partition("=")[0] not in WHEREABOUTS:
-            remedy = f"only {' and '.join(WHEREABOUTS)} may differ on another machine; train again for the rest"
+        if text.partition("=")[0] not in movable:
+            allowed = f"only {' and '.join(movable)}" if movable else "nothing of it"
+            remedy = f"{allowed} may differ on another machine; train again for the rest"
             raise UsageError(f"--set {text}: a run keeps its spec", remedy)
+
+
+def _whereabouts(spec_file: Path) -> tuple[str, ...]:
+    """Return the options of the run's data that say where the rows lie; none where its spec is spoiled."""
+    try:
+        source = DATA.class_of(_object(spec_file.read_text(encoding="utf-8")).get("data"))
+    except (OSError, ValueError):
+        return ()
+    return source.whereabouts if source is not None and issubclass(source, Data) else ()
 
 
 def _runs_here() -> list[Run]:
