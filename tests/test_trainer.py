@@ -14,7 +14,7 @@ from conftest import linear
 from test_files import no_file_above
 from zoo.check import check_file
 from zoo.destination import Destination
-from zoo.errors import OutputError, UsageError
+from zoo.errors import OutputError, StepRefused, UsageError
 from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import train_run
@@ -107,3 +107,15 @@ def test_the_report_is_one_page_without_scripts_or_addresses(write: Write) -> No
     assert "<svg" in page
     assert "<script" not in page
     assert "http" not in page
+
+
+def test_targets_that_torch_refuses_are_no_traceback_and_the_metrics_stay(write: Write, here: Path) -> None:
+    layers = [{"type": "Linear", "out_features": 1}, {"type": "Sigmoid"}]
+    with pytest.raises(StepRefused) as refused:
+        trained(write, loss={"type": "BCELoss"}, model__layers=layers)
+    message = "torch refuses a step of the training: all elements of target should be between 0 and 1"
+    assert (refused.value.message, refused.value.exit_status) == (message, 2)
+    assert refused.value.remedy == (
+        "see whether the targets of data are what BCELoss takes, and write another loss if not"
+    )
+    assert Run(here / "runs" / "line").rows() == [{"epoch": 1, "error": message}]

@@ -11,6 +11,7 @@
     ├── OutOfMemory           the model, the data or a step does not fit
     ├── RunError              a run directory is absent, unfinished or damaged
     ├── Diverged              the loss is NaN or infinite
+    ├── StepRefused           torch refuses a step of the training
     ├── OutputError           a file cannot be written
     ├── ExportError           a model cannot be exported as asked
     │   └── ProofFailed       exit 1: the exported file is not proven equal to the model
@@ -148,6 +149,10 @@ class RunError(ZooError):
 
 class Diverged(ZooError):
     """The loss became NaN or infinite."""
+
+
+class StepRefused(ZooError):
+    """Torch refuses a step of the training: the numbers do not fit the loss or a layer."""
 
 
 class OutputError(ZooError):

@@ -19,7 +19,7 @@ from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError, reason
+from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, reason
 from zoo.files import replacing, write_text, writing
 from zoo.report import render
 from zoo.run import Run
@@ -93,6 +93,10 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
     except Diverged as error:
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
+    except (RuntimeError, IndexError, ValueError) as error:
+        refused = _refused_step(checked, error)
+        _append(run.metrics_file, {"epoch": state.epoch + 1, "error": refused.message})
+        raise refused from error
     except Interrupted as error:
         remedy = f"{error.remedy} {run.path}"
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
@@ -101,6 +105,15 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
     stopping = checked.spec.train.early_stopping
     best = stopping is not None and stopping.restore_best
     _write_weights(run.weights_file, checked, _best_of(run) if best else state.measured.state_dict())
+
+
+def _refused_step(checked: CheckedSpec, error: Exception) -> StepRefused:
+    """Return what to say of an error of torch that no check foresees, such as a target outside the loss's range."""
+    said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    loss = type(checked.spec.loss).__name__
+    remedy = f"see whether the targets of data are what {loss} takes, and write another loss if not"
+    remedy += "; or remove train.deterministic" if checked.spec.train.deterministic else ""
+    return StepRefused(f"torch refuses a step of the training: {reason(ValueError(said))}", remedy)
 
 
 def _best_of(run: Run) -> dict[str, torch.Tensor]:
