@@ -154,7 +154,7 @@ def schema_of(model: type[Strict]) -> dict[str, Any]:
     return found
 
 
-MODELS = sorted(set(reachable(Spec)), key=lambda model: model.__name__)
+MODELS = sorted(set(reachable(Spec)), key=lambda model: (model.__name__, model.__module__))
 FIELDS = [(model, name) for model in MODELS for name in model.model_fields if name != "type"]
 
 
