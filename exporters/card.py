@@ -30,7 +30,7 @@ def _origin(subject: Subject) -> str:
     numbers = [
         f"| {key.replace('_', ' ')} | {value:.6g} |" for key, value in subject.metrics.items() if key != "seconds"
     ]
-    return f"Trained on {data}; after the last epoch:\n\n| | |\n|---|---|\n" + "\n".join(numbers)
+    return f"Trained on {data}; measured when these weights were kept:\n\n| | |\n|---|---|\n" + "\n".join(numbers)
 
 
 def _interface(subject: Subject) -> str:

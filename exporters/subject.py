@@ -89,9 +89,8 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     run = find_run(reference, overrides)
-    rows, model = run.rows(), run.load_model()
-    folder, metrics = run.path / "export", rows[-1] if rows else {}
-    return Subject(model, run.checked, _held_out(run.checked), "trained", folder, metrics)
+    model = run.load_model()
+    return Subject(model, run.checked, _held_out(run.checked), "trained", run.path / "export", run.measurements())
 
 
 def _is_spec(reference: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Document, linear
 from zoo.check import check_file
-from zoo.errors import SpecError
+from zoo.errors import SpecError, UsageError
 from zoo.inheritance import LONGEST_CHAIN, read_spec
 
 Write = Callable[..., str]
@@ -151,3 +151,8 @@ def test_a_template_of_the_base_may_be_used(write: Write) -> None:
     layers = [{"type": "Block", "name": "unit", "width": 5}, {"type": "Block", "name": "unit", "width": 1}]
     found = check_file(write({"extends": "base.json", "name": "own", "model": {"layers": layers}}))
     assert [placed.output.row for placed in found.layers] == [(5,), (1,)]
+
+
+def test_what_a_spec_extends_is_not_set_from_outside(write: Callable[..., str]) -> None:
+    with pytest.raises(UsageError, match="says itself what it extends"):
+        read_spec(write(linear()), ["extends=linear3"])

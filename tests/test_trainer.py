@@ -16,7 +16,7 @@ from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import OutputError, StepRefused, UsageError
 from zoo.progress import TrainingProgress
-from zoo.run import Run
+from zoo.run import Run, evaluate_run
 from zoo.trainer import train_run
 
 Write = Callable[..., str]
@@ -63,6 +63,8 @@ def test_the_best_weights_become_the_runs(write: Write) -> None:
     best, last = load_file(run.best_file), torch.load(run.checkpoint_file, weights_only=True)["model"]
     assert all(torch.equal(tensor, best[name]) for name, tensor in load_file(run.weights_file).items())
     assert not all(torch.equal(tensor, best[name]) for name, tensor in last.items())
+    assert (run.measurements()["epoch"], run.rows()[-1]["epoch"]) == (1, 3)
+    assert evaluate_run(run, "cpu")["test_loss"] == pytest.approx(run.measurements()["test_loss"])
 
 
 def test_a_directory_that_cannot_be_made_is_an_output_error(write: Write, here: Path) -> None:

@@ -141,7 +141,7 @@ def _in_words(value: object) -> str:
 
 def print_run(run: Run, recovered: Sequence[Recovered], as_json: bool) -> None:
     """Print what a training came to, and the files it wrote."""
-    metrics = run.rows()[-1]
+    metrics = run.measurements()
     files = [path for path in sorted(run.path.rglob("*")) if path.is_file()]
     if as_json:
         record = {"run": str(run.path), "metrics": metrics, "files": [str(path) for path in files]}

@@ -93,6 +93,8 @@ def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
     if last >= fewest:
         return None
     message = f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
+    if size < fewest:
+        return message, f"write a batch_size of {fewest} or more"
     return message, 'write a batch_size that leaves another remainder, or "drop_last": true'
 
 

@@ -25,6 +25,9 @@ def read_spec(reference: str, overrides: Sequence[str] = ()) -> Source:
         UsageError: no such spec, or it cannot be read; or an override does not fit.
         SpecError: a text is not a JSON object, or a spec extends what is not there, or itself.
     """
+    said = [text for text in overrides if text.partition("=")[0].split(".")[0] == KEY]
+    if said:
+        raise UsageError(f"--set {said[0]}: a spec says itself what it extends", f'write "{KEY}" into the spec')
     return override(_extended(read_source(reference), ()), overrides)
 
 

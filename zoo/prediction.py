@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from zoo.build import read_inputs
 from zoo.errors import DataError
 from zoo.run import Run
+from zoo.shapes import class_axis
 from zoo.training.evaluation import predict
 
 
@@ -46,8 +48,19 @@ def predict_inputs(run: Run, inputs: tuple[str, ...]) -> list[Prediction]:
             raise DataError(f"the model's answer to {name} is not finite", "give numbers like those it was trained on")
     if checked.example.target.dtype != "int64":
         return [Prediction(name, tuple(row.flatten().tolist())) for name, row in zip(read.names, output, strict=True)]
+    axis = class_axis(checked.output, checked.example.target)
+    if checked.example.target.rank == 1:
+        return _classified(read.names, output, checked.example.classes)
+    if checked.spec.data.token_names() and axis == checked.output.rank - 1:
+        return _classified(read.names, output[:, -1], checked.spec.data.token_names())
+    numbers = output.argmax(1 if axis is None else axis)
+    return [Prediction(name, tuple(row.flatten().tolist())) for name, row in zip(read.names, numbers, strict=True)]
+
+
+def _classified(names: Sequence[str], logits: torch.Tensor, classes: Sequence[str]) -> list[Prediction]:
+    """Return the classes of each row, or the tokens that may come next, with their probabilities, the largest first."""
     predictions = []
-    for name, row in zip(read.names, torch.softmax(output.double(), 1), strict=True):
+    for name, row in zip(names, torch.softmax(logits.double(), 1), strict=True):
         order = row.argsort(descending=True, stable=True).tolist()
-        predictions.append(Prediction(name, (), {checked.example.classes[i]: float(row[i]) for i in order}))
+        predictions.append(Prediction(name, (), {classes[i]: float(row[i]) for i in order if i < len(classes)}))
     return predictions

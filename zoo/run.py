@@ -107,6 +107,24 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.metrics_file} cannot be read: {reason(error)}", "train again") from error
 
+    def measurements(self) -> dict[str, Any]:
+        """Return the line of metrics.jsonl of the weights that the run kept; empty where there is none.
+
+        Raises:
+            RunError: as `rows`.
+        """
+        rows = [row for row in self.rows() if "error" not in row]
+        stopping = self.checked.spec.train.early_stopping
+        kept = rows[-1] if rows else {}
+        if stopping is None or not stopping.restore_best or not rows:
+            return kept
+        best: float | None = None
+        for row in rows:
+            value = float(row[f"validation_{stopping.metric}"])
+            if stopping.better(value, best):
+                best, kept = value, row
+        return kept
+
     def load_model(self) -> nn.Module:
         """Return the trained module in evaluation mode, on the CPU.
 

@@ -62,7 +62,7 @@ def test_the_snippet_of_an_image_model_runs_as_it_stands(image_subject: Subject,
 
 def test_the_card_begins_with_the_name_and_the_summary(readme: str) -> None:
     assert readme.startswith(
-        "# perceptron\n\nA small perceptron.\n\nTrained on LinearFunction; after the last epoch:\n"
+        "# perceptron\n\nA small perceptron.\n\nTrained on LinearFunction; measured when these weights were kept:\n"
     )
 
 

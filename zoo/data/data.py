@@ -150,6 +150,10 @@ class Data(Strict):
         """Return the transforms that stand behind the augmentation."""
         return ()
 
+    def token_names(self) -> tuple[str, ...]:
+        """Return what each token stands for, where the rows are text; empty elsewhere."""
+        return ()
+
     def truth(self) -> Truth:
         """Return the parameters that made the targets; empty where nobody knows them."""
         return Truth()

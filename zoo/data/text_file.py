@@ -105,6 +105,12 @@ class TextFile(Data):
         """Return the source with its vocabulary written."""
         return self if self.tokens == "byte" else self.model_copy(update={"vocabulary": self.characters})
 
+    def token_names(self) -> tuple[str, ...]:
+        """Return the characters, or the bytes as Python writes them."""
+        if self.tokens == "byte":
+            return tuple(repr(bytes([number]))[2:-1] for number in range(256))
+        return tuple(self.characters)
+
     def encode(self, text: str) -> Tensor:
         """Return the numbers of a text's tokens, int64 of (length,).
 
