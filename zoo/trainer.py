@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def train_run(checked: CheckedSpec, device_name: str, destination: Destination, 
     """
     destination.choose(checked.spec.name)
     device = find_device(device_name)
+    spec = checked.spec
+    checked = replace(checked, spec=spec.model_copy(update={"data": spec.data.fitted()}))
     splits = _load_splits(checked, device)
     state = training_state.begin(checked, device, len(splits["train"]))
     with destination.claimed(checked.spec.name) as path:

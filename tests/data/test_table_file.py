@@ -1,6 +1,7 @@
 """TableFile: columns of numbers and of words, targets, standardisation, and what a check can know of them."""
 
 import itertools
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources import assert_loads_what_it_says, contradiction, declared, refusal
+from zoo.choice import frozen
 from zoo.data.data import OptionError
 from zoo.data.table import is_number
+from zoo.data.table_file import TableFile
 from zoo.errors import DataError
 from zoo.shapes import Shape
 
@@ -283,3 +286,22 @@ def test_resolved_it_needs_no_file_to_say_its_shapes(table: str) -> None:
     elsewhere = declared(**{"name": "TableFile", **{k: v for k, v in source.document().items() if k != "type"}})
     assert (elsewhere.example().input, elsewhere.example().classes) == (Shape("N", 5), ("cat", "dog"))
     assert elsewhere.read(["4.5,blue,8"]).rows.tolist() == [[4.5, 1, 0, 0, 8]]
+
+
+def test_a_run_keeps_the_statistics_it_was_trained_with(here: Path) -> None:
+    Path("t.csv").write_text("age,income,price\n20,1,10\n40,2,20\n60,3,30\n30,4,40\n50,5,50\n")
+    source = declared("TableFile", file="t.csv", target="price", standardize=True).resolved()
+    assert isinstance(source, TableFile)
+    fitted = source.fitted()
+    assert fitted.statistics is not None
+    assert set(fitted.statistics) == {"age", "income"}
+    assert torch.equal(fitted.load("train").inputs, source.load("train").inputs)
+    again = TableFile.model_validate(frozen(json.loads(json.dumps(fitted.document()))))
+    before = fitted.read(["20,1"]).rows
+    Path("t.csv").write_text("age,income,price\n" + "".join(f"{n},{n},{n}\n" for n in range(100, 140)))
+    assert torch.equal(again.read(["20,1"]).rows, before)
+
+
+def test_statistics_without_standardize_are_refused() -> None:
+    said = contradiction("TableFile", file="t.csv", target="y", statistics={"x": [0.0, 1.0]})
+    assert "say nothing without standardize" in said

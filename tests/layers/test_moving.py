@@ -155,7 +155,7 @@ def test_traced_and_exported_copies_move_any_batch(document: Options, shape: Sha
         {"type": "Chunk", "chunks": 1},
         {"type": "Select", "index": -1},
         {"type": "Select", "index": []},
-        {"type": "Index", "dim": 1, "index": 0.0},
+        {"type": "Index", "dim": 1, "index": 0.5},
         {"type": "Narrow", "dim": 1, "start": 0, "length": 0},
     ],
     ids=str,

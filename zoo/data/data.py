@@ -126,6 +126,14 @@ class Data(Strict):
         """
         return self
 
+    def fitted(self) -> Self:
+        """Return the source with what a training learns from its rows written into its options.
+
+        Raises:
+            DataError: as `load`.
+        """
+        return self
+
     def pipeline(self) -> tuple[Transform, ...]:
         """Return the transforms between the source and the model."""
         return ()

@@ -14,7 +14,7 @@ from zoo.errors import DataError
 from zoo.files import is_file
 from zoo.nearest import suggestion
 from zoo.shapes import Shape
-from zoo.strict import Field, model_validator
+from zoo.strict import Field, Number, Positive, model_validator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,11 +57,18 @@ class TableFile(OneFile):
     """The words of the target, in the order of the class numbers; by default those of the file, sorted."""
     standardize: bool = False
     """Subtract the mean of each column of numbers and divide by its deviation, both of the training rows."""
+    statistics: dict[str, tuple[Number, Positive]] | None = None
+    """Mean and deviation of each column of numbers, for standardize; by default those of the training rows.
+
+    A training writes them into its run, so that predictions stay what they are when the file changes.
+    """
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     """What stands between two cells of a CSV file."""
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
+        if self.statistics is not None and not self.standardize:
+            raise ValueError('statistics say nothing without standardize; write "standardize": true, or remove them')
         if self.delimiter in '"\r\n':
             raise ValueError("a quote or an end of line separates no cells; write another delimiter")
         if is_parquet(self.file) and self.delimiter != ",":
@@ -190,9 +197,16 @@ class TableFile(OneFile):
         deviation = torch.ones(self.plan.width, dtype=torch.float64)
         if not self.standardize:
             return mean, deviation
+        place = 0
+        if self.statistics is not None:
+            for column in self.plan.columns:
+                words = self.plan.categories.get(column)
+                if words is None:
+                    mean[place], deviation[place] = self._statistics_of(column)
+                place += 1 if words is None else len(words)
+            return mean, deviation
         features, _ = self._read(self.file)
         train = features[self.numbers(len(features), "train")]
-        place = 0
         for column in self.plan.columns:
             words = self.plan.categories.get(column)
             if words is None:
@@ -201,6 +215,35 @@ class TableFile(OneFile):
                 deviation[place] = spread if spread > 0 else 1.0  # a column of equal numbers becomes zeros
             place += 1 if words is None else len(words)
         return mean, deviation
+
+    def _statistics_of(self, column: str) -> tuple[float, float]:
+        """Return what the spec says of a column.
+
+        Raises:
+            OptionError: it says nothing.
+        """
+        if self.statistics is None or column not in self.statistics:
+            raise OptionError(
+                f"statistics lack the column {column}", f'write "{column}": [mean, deviation]', "statistics"
+            )
+        return self.statistics[column]
+
+    def fitted(self) -> Self:
+        """Return the source with the mean and the deviation of the training rows written.
+
+        Raises:
+            DataError: the file is absent or holds something else.
+        """
+        if not self.standardize or self.statistics is not None:
+            return self
+        mean, deviation = self._statistics
+        found, place = {}, 0
+        for column in self.plan.columns:
+            words = self.plan.categories.get(column)
+            if words is None:
+                found[column] = (float(mean[place]), float(deviation[place]))
+            place += 1 if words is None else len(words)
+        return self.model_copy(update={"statistics": found})
 
     def _read(self, file: str) -> tuple[Tensor, Tensor]:
         """Return the features, before they are standardised, as float64, and the targets of all rows of a file."""
