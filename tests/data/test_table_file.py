@@ -305,3 +305,13 @@ def test_a_run_keeps_the_statistics_it_was_trained_with(here: Path) -> None:
 def test_statistics_without_standardize_are_refused() -> None:
     said = contradiction("TableFile", file="t.csv", target="y", statistics={"x": [0.0, 1.0]})
     assert "say nothing without standardize" in said
+
+
+def test_the_remedy_for_a_file_without_a_column_names_those_that_are_wanted(here: Path) -> None:
+    Path("t.csv").write_text("age,income,price\n20,1,10\n40,2,20\n60,3,30\n30,4,40\n")
+    Path("bad.csv").write_text("hi\n1\n")
+    source = declared("TableFile", file="t.csv", target="price").resolved()
+    assert refusal(source.read, ["bad.csv"]) == (
+        "bad.csv has no column 'age'",
+        "give a file with the columns age, income",
+    )

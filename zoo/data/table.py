@@ -99,7 +99,7 @@ def read_columns(path: str, delimiter: str, columns: Sequence[str]) -> tuple[lis
     rows = _csv(path, delimiter)
     header = next(rows, (0, []))[1]
     _require_names(path, header)
-    places = [_index(path, header, column) for column in columns]
+    places = [_index(path, header, column, columns) for column in columns]
     lines, cells = [], []
     for line, row in rows:
         if len(row) != len(header):
@@ -110,9 +110,9 @@ def read_columns(path: str, delimiter: str, columns: Sequence[str]) -> tuple[lis
     return lines, cells
 
 
-def _index(path: str, header: Sequence[str], column: str) -> int:
+def _index(path: str, header: Sequence[str], column: str, wanted: Sequence[str]) -> int:
     if column not in header:
-        raise DataError(f"{path} has no column {column!r}", f"give a file with the columns {', '.join(header)[:200]}")
+        raise DataError(f"{path} has no column {column!r}", f"give a file with the columns {', '.join(wanted)[:200]}")
     return list(header).index(column)
 
 
@@ -173,7 +173,7 @@ def _parquet_columns(path: str, columns: Sequence[str]) -> tuple[list[str], list
     try:
         file = parquet.ParquetFile(path)
         for column in columns:
-            _index(path, file.schema_arrow.names, column)
+            _index(path, file.schema_arrow.names, column, columns)
         table = file.read(columns=list(columns))
         found = [list(map(_cell, table.column(name).to_pylist())) for name in columns]
     except (OSError, pyarrow.ArrowException) as error:
