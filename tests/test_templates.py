@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
-from conftest import Document
+from conftest import Document, linear
 from wrong import blocks, dense, rows
-from zoo.check import check
+from zoo.check import check, check_file
 from zoo.errors import SpecError
 from zoo.source import Source
 from zoo.templates import expand, parameters
@@ -113,3 +114,14 @@ def test_a_problem_inside_a_template_inside_another_points_at_the_innermost_valu
 
 def test_the_parameters_of_a_template_are_the_strings_with_a_dollar() -> None:
     assert parameters([dense("$a", note="b$"), {"x": ["$c", {"y": "$a"}]}]) == {"a", "c"}
+
+
+def test_a_wrong_template_does_not_hide_what_is_wrong_beside_the_model(write: Callable[..., str]) -> None:
+    document = linear(blocks={"unused": {"layers": [{"type": "ReLU"}]}}, train__epochs=0, optimizer__momentun=1)
+    with pytest.raises(SpecError) as refused:
+        check_file(write(document))
+    assert [problem.message for problem in refused.value.problems] == [
+        'no Block uses the template "unused"',
+        'SGD has no option "momentun"',
+        "train.epochs is 0",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from zoo.checked import CheckedSpec
@@ -40,7 +41,7 @@ def check(source: Source) -> CheckedSpec:
     Raises:
         SpecError: the spec has problems; all that can be told at once.
     """
-    source = expand(source)
+    source = _expanded(source)
     spec = parse(source)
     problems: list[Problem] = []
     spec = _looked_up(source, spec)
@@ -56,6 +57,23 @@ def check(source: Source) -> CheckedSpec:
     if problems:
         raise SpecError(tuple(problems))
     return checked
+
+
+def _expanded(source: Source) -> Source:
+    """Return the document with its templates written out.
+
+    Raises:
+        SpecError: a template is wrong; with what is wrong beside the model, which nobody can judge then.
+    """
+    try:
+        return expand(source)
+    except SpecError as error:
+        rest = {key: part for key, part in source.value.items() if key != "blocks"}
+        try:
+            parse(replace(source, value={**rest, "model": {"layers": [{"type": "Identity"}]}}))
+        except SpecError as others:
+            raise SpecError((*error.problems, *others.problems)) from error
+        raise
 
 
 def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
