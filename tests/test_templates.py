@@ -116,12 +116,14 @@ def test_the_parameters_of_a_template_are_the_strings_with_a_dollar() -> None:
     assert parameters([dense("$a", note="b$"), {"x": ["$c", {"y": "$a"}]}]) == {"a", "c"}
 
 
-def test_a_wrong_template_does_not_hide_what_is_wrong_beside_the_model(write: Callable[..., str]) -> None:
-    document = linear(blocks={"unused": {"layers": [{"type": "ReLU"}]}}, train__epochs=0, optimizer__momentun=1)
+def test_a_wrong_template_does_not_hide_what_is_wrong_elsewhere(write: Callable[..., str]) -> None:
+    layers = [{"type": "Block", "name": "unt"}, {"type": "Linear", "out_features": 1, "bais": True}]
+    templates = {"unit": {"layers": [{"type": "ReLU"}]}}
     with pytest.raises(SpecError) as refused:
-        check_file(write(document))
+        check_file(write(linear(blocks=templates, model__layers=layers, train__epochs=0)))
     assert [problem.message for problem in refused.value.problems] == [
-        'no Block uses the template "unused"',
-        'SGD has no option "momentun"',
+        'there is no template "unt"',
+        'no Block uses the template "unit"',
+        'Linear has no option "bais"',
         "train.epochs is 0",
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from zoo.checked import CheckedSpec
@@ -17,7 +16,7 @@ from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
 from zoo.shapes import Shape
 from zoo.source import Source
 from zoo.spec import Spec, parse
-from zoo.templates import expand
+from zoo.templates import written_out
 
 __all__ = ["RESERVED", "CheckedSpec", "PlacedLayer", "check", "check_file"]
 
@@ -41,8 +40,13 @@ def check(source: Source) -> CheckedSpec:
     Raises:
         SpecError: the spec has problems; all that can be told at once.
     """
-    source = _expanded(source)
-    spec = parse(source)
+    source, misplaced = written_out(source)
+    try:
+        spec = parse(source)
+    except SpecError as error:
+        raise SpecError((*misplaced, *error.problems)) from error
+    if misplaced:
+        raise SpecError(misplaced)
     problems: list[Problem] = []
     spec = _looked_up(source, spec)
     example = spec.data.example()
@@ -57,23 +61,6 @@ def check(source: Source) -> CheckedSpec:
     if problems:
         raise SpecError(tuple(problems))
     return checked
-
-
-def _expanded(source: Source) -> Source:
-    """Return the document with its templates written out.
-
-    Raises:
-        SpecError: a template is wrong; with what is wrong beside the model, which nobody can judge then.
-    """
-    try:
-        return expand(source)
-    except SpecError as error:
-        rest = {key: part for key, part in source.value.items() if key != "blocks"}
-        try:
-            parse(replace(source, value={**rest, "model": {"layers": [{"type": "Identity"}]}}))
-        except SpecError as others:
-            raise SpecError((*error.problems, *others.problems)) from error
-        raise
 
 
 def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:

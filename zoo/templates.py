@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from zoo.errors import Path, SpecError
+from zoo.errors import Path, Problem, SpecError
 from zoo.nearest import suggestion
 from zoo.override import echo
 from zoo.source import Source
@@ -27,10 +27,22 @@ def expand(source: Source) -> Source:
     Raises:
         SpecError: a template or a parameter is not there, is not used, or a template holds itself.
     """
+    expanded, problems = written_out(source)
+    if problems:
+        raise SpecError(problems)
+    return expanded
+
+
+def written_out(source: Source) -> tuple[Source, tuple[Problem, ...]]:
+    """Return what `expand` does, with the problems on the way; where a Block is wrong, an Identity stands in.
+
+    Raises:
+        SpecError: the templates stand for more than anybody can judge.
+    """
     blocks = source.value.get("blocks")
     model = source.value.get("model")
     if not isinstance(model, dict):
-        return source
+        return source, ()
     expansion = _Expansion(source, blocks if isinstance(blocks, dict) else {})
     expansion.judge_templates(blocks)
     value = {key: part for key, part in source.value.items() if key != "blocks"}
@@ -39,9 +51,7 @@ def expand(source: Source) -> Source:
     for name in unused:
         expansion.tell(("blocks", name), f'no Block uses the template "{echo(name)}"', "remove it")
     expanded = replace(source, value=value, aliases={**source.aliases, **expansion.aliases})
-    if expansion.told:
-        raise SpecError(tuple(expanded.problem(*said) for said in expansion.told))
-    return expanded
+    return expanded, tuple(expanded.problem(*said) for said in expansion.told)
 
 
 class _Expansion:
@@ -102,8 +112,10 @@ class _Expansion:
 
     # Any: as walk.
     def _block(self, value: dict[str, Any], path: Path, above: tuple[str, ...]) -> dict[str, Any]:
-        """Return the Block with its layers; without them where something is wrong, which is told."""
+        """Return the Block with its layers; an Identity in its place where something is wrong, which is told."""
         name = value.get("name")
+        stand_in: dict[str, Any] = {key: value[key] for key in ("id", "from") if key in value}
+        stand_in["type"] = "Identity"
         kept = {key: part for key, part in value.items() if key in FIXED}
         template = self.templates.get(name) if isinstance(name, str) else None
         if not isinstance(name, str) or template is None:
@@ -113,23 +125,26 @@ class _Expansion:
                 new = f'write "blocks": {{"{echo(name)}": {{"layers": […]}}}}'
                 remedy = suggestion(name, self.blocks) if self.blocks else new
                 self.tell((*path, "name"), f'there is no template "{echo(name)}"', remedy)
-            return {**kept, "layers": []}
+            return stand_in
         self.used.add(name)
         if name in above or len(above) >= DEEPEST:
             self.tell((*path, "name"), f'the template "{echo(name)}" holds itself', "take this Block out of it")
-            return {**kept, "layers": []}
+            return stand_in
         known = parameters(template["layers"])
         given = {key: part for key, part in value.items() if key not in FIXED}
         values = {**template.get("defaults", {}), **given}
         for key in given:
             if key not in known:
                 self.tell((*path, key), f'the template "{echo(name)}" has no "${echo(key)}"', _unknown(key, known))
-        for key in sorted(known - set(values)):
+        missing = sorted(known - set(values))
+        for key in missing:
             self.tell(
                 path,
                 f'the Block "{echo(name)}" needs "{echo(key)}"',
                 f'write "{echo(key)}": …, or a default in the template',
             )
+        if missing:
+            return stand_in
         written: Path = ("blocks", name, "layers")
         put = _Put(self, path, name, values, frozenset(given))
         self.aliases[(*path, "layers")] = written
