@@ -273,7 +273,7 @@ class Declared:
     def __setattr__(self, name: str, value: object) -> None:
         if not name.startswith("_"):
             frozen = {"type": "frozen_instance", "loc": (name,), "input": value}
-            raise ValidationError.from_exception_data(type(self).__name__, [frozen])  # type: ignore[list-item]
+            raise ValidationError.from_exception_data(type(self).__name__, [frozen])  # type: ignore[list-item]  # pydantic wants its own dictionary type
         object.__setattr__(self, name, value)
 
     def _values(self) -> tuple[Any, ...]:

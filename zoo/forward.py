@@ -153,6 +153,7 @@ def _forward(model: fx.GraphModule) -> list[str]:
     strange = used - local - known - {"inf", "nan", "self", "getattr", "input", "float", "slice"}
     if strange:
         raise ExportError(f"the graph calls {', '.join(sorted(strange))}, which is not torch's", "eject a simpler spec")
+    # type: the one statement of this text is a function, which only running it tells.
     function.args = ast.parse("def forward(self, input: Tensor) -> Tensor: ...").body[0].args  # type: ignore[attr-defined]
     function.returns = ast.Name("Tensor")
     return ["    " + line for line in ast.unparse(_Speller().visit(function)).splitlines()]
@@ -213,6 +214,7 @@ class _Speller(ast.NodeTransformer):
 
     def _generic(self, node: ast.AST) -> ast.AST:
         keys = _keys(node) if isinstance(node, ast.expr) else None
+        # type: keys are there only where the node is an expression.
         return self._member(node, keys, "get_parameter") if keys else self.generic_visit(node)  # type: ignore[arg-type]
 
     def _member(self, node: ast.expr, keys: Sequence[str], getter: str) -> ast.expr:

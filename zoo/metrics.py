@@ -132,12 +132,13 @@ class _OfEachClass(_OfClasses):
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Return how many targets of each class are found, are called so, and are there: (N, 3 · classes)."""
+        import torch
         from torch.nn.functional import one_hot
 
         rows = len(target)
         called = one_hot(output.argmax(self._axis), self._classes).reshape(rows, -1, self._classes).double()
         there = one_hot(target, self._classes).reshape(rows, -1, self._classes).double()
-        return _joined(called, there)
+        return torch.cat([(called * there).sum(1), called.sum(1), there.sum(1)], 1)
 
     def finished(self, means: Tensor) -> float:
         """Return the metric from the means of what is found, called and there."""
@@ -151,12 +152,6 @@ class _OfEachClass(_OfClasses):
     @abstractmethod
     def score(self, found: Tensor, called: Tensor, there: Tensor) -> Tensor:
         """Return the score of each class; 0 where it would be 0 / 0."""
-
-
-def _joined(called: Tensor, there: Tensor) -> Tensor:
-    import torch
-
-    return torch.cat([(called * there).sum(1), called.sum(1), there.sum(1)], 1)
 
 
 class Precision(_OfEachClass):
