@@ -60,6 +60,13 @@ def zoo(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
     return run
 
 
+def flipped(content: bytes, place: int) -> bytes:
+    """The content with one bit turned over."""
+    turned = bytearray(content)
+    turned[place // 8] ^= 1 << place % 8
+    return bytes(turned)
+
+
 def linear(**changes: object) -> Document:
     """A spec that trains in a moment; `train__epochs=3` changes an option below."""
     document: Document = {

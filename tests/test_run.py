@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from conftest import linear
+from conftest import flipped, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import RunError, UsageError
@@ -165,3 +165,21 @@ def test_the_first_argument_is_a_run_where_there_is_one(
     trained(write)
     found, given = split_run(arguments)
     assert (str(found.path), given) == (run, inputs)
+
+
+def test_weights_with_one_flipped_bit_are_refused(write: Write) -> None:
+    run = trained(write)
+    whole = run.weights_file.read_bytes()
+    for place in (3, 8 * 40 + 1, len(whole) * 4, len(whole) * 8 - 7):
+        run.weights_file.write_bytes(flipped(whole, place))
+        with pytest.raises(RunError, match=r"model\.safetensors is damaged or of another spec: .* sha256"):
+            evaluate_run(run, "cpu")
+    run.weights_file.write_bytes(whole)
+    evaluate_run(run, "cpu")
+
+
+def test_weights_that_carry_no_hash_are_refused(write: Write) -> None:
+    run = trained(write)
+    save_file(load_file(run.weights_file), run.weights_file)
+    with pytest.raises(RunError, match=r"it carries no sha256 of its content"):
+        run.load_model()

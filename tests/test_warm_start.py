@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save as save_tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from conftest import flipped
 from declaring import declared
 from zoo.errors import RunError
 from zoo.initializers import INITIALIZERS, Initializer
+from zoo.seal import sealed_tensors
 from zoo.warm_start import initialize
 
 
@@ -198,3 +202,12 @@ def test_functions_fill_the_parameters_that_match_one_after_the_other() -> None:
     assert values["0.weight"] == {1.0}
     assert values["3.weight"] == values["3.bias"] == {0.0}
     assert torch.equal(fresh.state_dict()["0.bias"], before["0.bias"])
+
+
+def test_a_runs_weights_with_one_flipped_bit_are_refused(here: Path) -> None:
+    (here / "spec.json").write_text("{}")
+    content = sealed_tensors(save_tensors(dict(model().state_dict())), {})
+    for bit in (0, 5000):
+        (here / "model.safetensors").write_bytes(flipped(content, bit) if bit else content)
+        with pytest.raises(RunError, match=r"sha256 says") if bit else nullcontext():
+            fill(model(1), source=str(here))

@@ -24,6 +24,7 @@ from zoo.data import DATA, Data
 from zoo.device import find_device
 from zoo.errors import RunError, UsageError, reason
 from zoo.nearest import suggestion
+from zoo.seal import SealError, require_seal
 from zoo.training.evaluation import Recovered, evaluate, recovered
 from zoo.training.loop import Row
 from zoo.training.objective import objective_of
@@ -136,8 +137,9 @@ class Run:
             remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
             raise RunError(f"{self.path} has no weights: its training did not end", remedy)
         try:
+            require_seal(self.weights_file)
             model.load_state_dict(load_file(self.weights_file))
-        except (OSError, SafetensorError, RuntimeError) as error:
+        except (OSError, SealError, SafetensorError, RuntimeError) as error:
             raise RunError(
                 f"{self.weights_file} is damaged or of another spec: {reason(error)}", "train again"
             ) from error

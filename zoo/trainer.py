@@ -24,6 +24,7 @@ from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, 
 from zoo.files import replacing, write_text, writing
 from zoo.report import render
 from zoo.run import Run
+from zoo.seal import SealError, require_seal, sealed_tensors
 from zoo.training import state as training_state
 from zoo.training.loop import Training, Watcher
 from zoo.training.state import State
@@ -126,8 +127,9 @@ def _best_of(run: Run) -> dict[str, torch.Tensor]:
         RunError: they are absent or damaged.
     """
     try:
+        require_seal(run.best_file)
         return load_file(run.best_file)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SealError, SafetensorError) as error:
         raise RunError(f"{run.best_file} is absent or damaged: {reason(error)}", "train again") from error
 
 
@@ -140,7 +142,7 @@ def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch
     alone = {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
-        temporary.write_bytes(save_tensors(alone, {"spec_sha256": checked.spec.sha256()}))
+        temporary.write_bytes(sealed_tensors(save_tensors(alone), {"spec_sha256": checked.spec.sha256()}))
 
 
 def _append(path: Path, row: Mapping[str, float | int | str]) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from zoo.errors import RunError, reason
 from zoo.initializers import Filling, Initializer
 from zoo.initializers.warm_start import WarmStart
+from zoo.seal import require_seal
 from zoo.tensor_order import COUNTER, Kind, restored
 
 Tensors = Mapping[str, Tensor]
@@ -88,6 +89,8 @@ def read_tensors(source: str) -> Tensors:
     if path.suffix not in (".safetensors", ".pt", ".pth"):
         raise RunError(f"{path} is neither a .safetensors nor a .pt or .pth file", remedy)
     try:
+        if (Path(source) / "spec.json").is_file():
+            require_seal(path)  # a run's; a file of another program carries none
         if path.suffix == ".safetensors":
             return load_file(path)
         record: object = torch.load(path, map_location="cpu", weights_only=True)

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import linear
+from conftest import flipped, linear
 from zoo.check import check
 from zoo.data import Rows
 from zoo.errors import RunError
 from zoo.source import Source
 from zoo.training.loop import Row, Training
-from zoo.training.state import begin, resume, save
+from zoo.training.state import begin, resume, save, write_record
 
 CPU = torch.device("cpu")
 SPEC = check(Source("spec.json", "", linear()))
@@ -50,7 +50,7 @@ class Trap:
 
 
 def test_a_checkpoint_never_runs_code(tmp_path: Path) -> None:
-    torch.save({"model": Trap(tmp_path / "mark")}, tmp_path / "last.pt")
+    write_record(tmp_path / "last.pt", {"model": Trap(tmp_path / "mark")})
     with pytest.raises(RunError, match=r"is damaged"):
         resume(tmp_path / "last.pt", SPEC, CPU, ROWS)
     assert not (tmp_path / "mark").exists()
@@ -159,7 +159,7 @@ def test_a_value_of_the_wrong_type_is_refused(tmp_path: Path, place: str, value:
     path = tmp_path / "last.pt"
     record = half_way(path)
     put(record, place, value)
-    torch.save(record, path)
+    write_record(path, record)
     with pytest.raises(RunError, match=rf"^error: the checkpoint \S+ is damaged: .*{place.split('.')[0]}") as refused:
         resume(path, ADAM, CPU, ROWS)
     assert "\n" not in refused.value.message
@@ -185,7 +185,7 @@ def test_the_message_says_what_is_wrong(tmp_path: Path, place: str, value: objec
     path = tmp_path / "last.pt"
     record = half_way(path)
     put(record, place, value)
-    torch.save(record, path)
+    write_record(path, record)
     with pytest.raises(RunError, match=re.escape(message)):
         resume(path, ADAM, CPU, ROWS)
 
@@ -195,18 +195,37 @@ def test_a_key_that_is_absent_is_told(tmp_path: Path, key: str) -> None:
     path = tmp_path / "last.pt"
     record = half_way(path)
     del record[key]
-    torch.save(record, path)
+    write_record(path, record)
     with pytest.raises(RunError, match=r"is damaged: it is a dictionary of "):
         resume(path, ADAM, CPU, ROWS)
 
 
 @pytest.mark.parametrize("record", [None, 1, "x", [], {}, torch.zeros(2)], ids=repr)
-def test_a_checkpoint_that_is_no_record_is_refused(tmp_path: Path, record: object) -> None:
-    torch.save(record, tmp_path / "last.pt")
+def test_a_checkpoint_that_is_no_record_is_refused(tmp_path: Path, record: Any) -> None:
+    write_record(tmp_path / "last.pt", record)
     with pytest.raises(RunError, match=r"is damaged: it is "):
         resume(tmp_path / "last.pt", ADAM, CPU, ROWS)
 
 
 def test_an_absent_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"there is no checkpoint at .*last\.pt"):
+        resume(tmp_path / "last.pt", SPEC, CPU, ROWS)
+
+
+@pytest.mark.parametrize("part", range(16))
+def test_a_flipped_bit_anywhere_is_refused(tmp_path: Path, part: int) -> None:
+    path = tmp_path / "last.pt"
+    save(path, begin(SPEC, CPU))
+    whole = path.read_bytes()
+    for place in range(part * 8, len(whole) * 8, 16 * 8 * 61 + 1):
+        path.write_bytes(flipped(whole, place))
+        with pytest.raises(RunError, match=r"last\.pt is damaged: (its content is not what its|it carries no) sha256"):
+            resume(path, SPEC, CPU, ROWS)
+    path.write_bytes(whole)
+    resume(path, SPEC, CPU, ROWS)
+
+
+def test_a_checkpoint_without_its_hash_is_refused(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "last.pt")
+    with pytest.raises(RunError, match=r"is damaged: it carries no sha256"):
         resume(tmp_path / "last.pt", SPEC, CPU, ROWS)

@@ -20,6 +20,7 @@ from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
 from zoo.errors import RunError, reason
 from zoo.files import replacing
+from zoo.seal import require_seal, sealed_archive
 from zoo.training.form import described, is_number, is_whole, require_form
 from zoo.warm_start import UNREADABLE
 
@@ -118,11 +119,21 @@ def save(path: Path, state: State) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    write_record(path, _record(state))
+
+
+# Any: tensors, numbers, and dictionaries of them.
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write what a checkpoint holds, sealed with its sha256.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     content = BytesIO()
-    torch.save(_record(state), content)
+    torch.save(record, content)
     with replacing(path) as temporary:
         # As bytes: torch's own file writer reports a full disk as a RuntimeError.
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(sealed_archive(content.getvalue()))
 
 
 # Any: tensors, numbers, and dictionaries of them.
@@ -165,6 +176,7 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
     if not path.is_file():
         raise RunError(f"there is no checkpoint at {path}", remedy)
     try:
+        require_seal(path)
         # Any: torch.load has no better type; _require looks at every value.
         record: Any = torch.load(path, map_location="cpu", weights_only=True)
         another = isinstance(record, dict) and record.get("spec_sha256", state.spec_sha256) != state.spec_sha256
