@@ -141,6 +141,7 @@ def train(
     """Train a spec into a run directory."""
     if (spec is None) == (resume is None):
         raise UsageError("zoo train takes a SPEC, or --resume RUN", "write for example: zoo train specs/linear3.json")
+    _show_notes()
     if resume is not None:
         if seed is not None or out is not None or overwrite:
             raise UsageError("--seed, --out and --overwrite do not go with --resume", "a resumed run keeps its own")
@@ -165,6 +166,15 @@ def train(
     with TrainingProgress(checked.spec.train.epochs) as progress:
         run = train_run(checked, device, Destination(out, overwrite), progress)
     _print_run(run, as_json)
+
+
+def _show_notes() -> None:
+    """Let what a training says beside its numbers, through Python's logging, appear on stderr."""
+    import logging
+
+    logging.getLogger("zoo").setLevel(logging.INFO)
+    if logging.lastResort is not None:
+        logging.lastResort.setLevel(logging.INFO)  # where the program around zoo has said nothing else
 
 
 def _print_run(run: Run, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from zoo.run import RUNS
 ENTRIES = {
     "spec.json",
     "environment.json",
+    "frozen.json",
     "metrics.jsonl",
     "model.safetensors",
     "checkpoints",

@@ -12,6 +12,7 @@
     ├── RunError              a run directory is absent, unfinished or damaged
     ├── Diverged              the loss is NaN or infinite
     ├── StepRefused           torch refuses a step of the training
+    ├── FrozenMoved           exit 1: a frozen tensor is not what it was before the training
     ├── OutputError           a file cannot be written
     ├── ExportError           a model cannot be exported as asked
     │   └── ProofFailed       exit 1: the exported file is not proven equal to the model
@@ -153,6 +154,12 @@ class Diverged(ZooError):
 
 class StepRefused(ZooError):
     """Torch refuses a step of the training: the numbers do not fit the loss or a layer."""
+
+
+class FrozenMoved(ZooError):
+    """A frozen tensor is not what it was before the training; no weights are written."""
+
+    exit_status = 1
 
 
 class OutputError(ZooError):

@@ -71,6 +71,11 @@ class Run:
         return self.path / "environment.json"
 
     @property
+    def frozen_file(self) -> Path:
+        """Return frozen.json: what the frozen tensors were before and after, where the spec freezes some."""
+        return self.path / "frozen.json"
+
+    @property
     def report_file(self) -> Path:
         """Return report.html."""
         return self.path / "report.html"

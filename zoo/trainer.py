@@ -26,6 +26,7 @@ from zoo.report import render
 from zoo.run import Run
 from zoo.seal import SealError, require_seal, sealed_tensors
 from zoo.training import state as training_state
+from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
 from zoo.training.loop import Training, Watcher
 from zoo.training.state import State
 
@@ -46,7 +47,9 @@ def train_run(checked: CheckedSpec, device_name: str, destination: Destination, 
         run = Run(path)
         write_text(run.spec_file, _json(checked.spec.document()))
         write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
+        proof = begin_proof(run.frozen_file, checked, state.model)
         _train(run, checked, state, splits, watcher)
+        _finish(run, checked, state, proof)
     return run
 
 
@@ -64,7 +67,9 @@ def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
     state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
     kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
+    proof = resume_proof(run.frozen_file, run.checked, state.model)
     _train(run, run.checked, state, splits, watcher)
+    _finish(run, run.checked, state, proof)
     return run
 
 
@@ -80,7 +85,7 @@ def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
 
 
 def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher) -> None:
-    """Train to the end; write metrics and checkpoints on the way, weights and report at the end."""
+    """Train to the end; write metrics and checkpoints on the way."""
 
     def save(state: State) -> None:
         training_state.save(run.checkpoint_file, state)
@@ -105,10 +110,22 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
         remedy = f"{error.remedy} {run.path}"
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
     save(state)
+
+
+def _finish(run: Run, checked: CheckedSpec, state: State, proof: FrozenProof | None) -> None:
+    """Write report and weights, once what was to stay as it was is proven to have stayed.
+
+    Raises:
+        FrozenMoved: it has not.
+        OutputError: a file cannot be written.
+    """
     write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
     stopping = checked.spec.train.early_stopping
     best = stopping is not None and stopping.restore_best
-    _write_weights(run.weights_file, checked, _best_of(run) if best else state.measured.state_dict())
+    weights = _best_of(run) if best else state.measured.state_dict()
+    if proof is not None:
+        proof.conclude(weights, state.model)
+    _write_weights(run.weights_file, checked, weights)
 
 
 def _refused_step(checked: CheckedSpec, error: Exception) -> StepRefused:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Protocol
 
 import torch
-from torch import nn, optim
+from torch import optim
 
 from zoo.check import CheckedSpec
 from zoo.data import Rows, Split
@@ -23,6 +23,7 @@ from zoo.errors import Diverged, Interrupted
 from zoo.training.clock import Clock
 from zoo.training.evaluation import evaluate
 from zoo.training.feed import Feed, feed_of
+from zoo.training.frozen import still_modules
 from zoo.training.interruption import Interruption
 from zoo.training.objective import Objective, objective_of
 from zoo.training.state import State
@@ -95,7 +96,7 @@ class Training:
             OutputError: a checkpoint cannot be written.
         """
         state = self.state
-        frozen = _frozen(state.model, self.checked.frozen_layers)
+        frozen = still_modules(state.model, self.checked.frozen_layers)
         with Interruption() as interruption, _deterministic(self.checked.spec.train.deterministic):
             while not self.ended:
                 started = time.perf_counter()
@@ -193,17 +194,6 @@ class Training:
     def _remedy(self) -> str:
         rate = float(self.state.optimizer.param_groups[0]["lr"])
         return f"lower optimizer.lr (it is {rate:g}), for example --set optimizer.lr={rate / 10:g}"
-
-
-def _frozen(model: nn.Module, layers: Sequence[str]) -> list[nn.Module]:
-    """Return the modules that stay in evaluation mode: those layers, and all whose tensors are none of them trained."""
-    modules = dict(model.named_modules())
-    found = [
-        module
-        for module in modules.values()
-        if (parameters := list(module.parameters())) and not any(p.requires_grad for p in parameters)
-    ]
-    return found + [modules[name] for name in layers if name in modules]
 
 
 @contextmanager
