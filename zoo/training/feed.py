@@ -49,6 +49,11 @@ class Feed:
         counts[-1] = min(self.size, len(self.rows) - self.size * (self.steps - 1))
         object.__setattr__(self, "counts", counts)
 
+    @property
+    def resident(self) -> bool:
+        """Return whether a step's rows are rows of the split as they are."""
+        return not (self.random or self.late or self.mixing)
+
     def batch(self, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """Return inputs and targets of a step, counted from 0, in this order or in the split's own."""
         inputs, targets, start = self.rows.inputs, self.rows.targets, step * self.size
@@ -59,7 +64,7 @@ class Feed:
         else:
             batch = order[start : start + self.size]
             taken, answers = inputs[batch], targets[batch]
-        if not (self.random or self.late or self.mixing):
+        if self.resident:
             return taken, answers
         numbers = range(start, start + len(taken)) if order is None else batch.tolist()
         seed = self.seed * EPOCHS + epoch

@@ -28,6 +28,7 @@ from zoo.training.interruption import Interruption
 from zoo.training.objective import Objective, objective_of
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
+from zoo.training.strides import Strides
 
 READ_EVERY = 0.2  # seconds between two looks at the loss
 
@@ -78,6 +79,12 @@ class Training:
         declared = self.checked.spec.scheduler
         scheduler = self.state.scheduler if declared is not None and declared.interval == "step" else None
         return Stepper(self.state, self.checked.spec.train, self.objective, self.feed.steps, scheduler)
+
+    @cached_property
+    def strides(self) -> Strides:
+        """Return what does the steps, one or many at once."""
+        steps, done = self.feed.steps, self.state.epoch * self.feed.steps + self.state.step
+        return Strides(self.stepper, self.feed, self.checked.spec.train.epochs * steps - done)
 
     @property
     def ended(self) -> bool:
@@ -164,9 +171,7 @@ class Training:
                 epochs = self.checked.spec.train.epochs
                 where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {steps}"
                 raise Interrupted(where, "zoo train --resume", interruption.received)
-            inputs, targets = feed.batch(order, state.epoch, state.step)
-            number = state.step
-            losses[number] = stepper.step(inputs, targets)
+            self.strides.advance(order, losses, steps)
             if time.perf_counter() - looked > READ_EVERY:
                 self._look(losses[seen : state.step], seen, steps)
                 seen, looked = state.step, time.perf_counter()

@@ -41,6 +41,17 @@ class Stepper:
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a batch, (), after its gradients are added and the weights moved, where it is time."""
         state, count = self.state, self.train.accumulation
+        last = state.step % count == count - 1 or state.step + 1 == self.steps
+        value = self.gradients(inputs, targets)
+        state.step += 1
+        if last:
+            self.clip()
+            self.after_move(self.move())
+        return value
+
+    def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, (), after its gradients are added."""
+        state, count = self.state, self.train.accumulation
         place = state.step % count
         first = state.step - place
         with self._precision():
@@ -50,9 +61,6 @@ class Stepper:
         share = value if count == 1 else value / min(count, self.steps - first)
         scaled: Tensor = share if state.scaler is None else state.scaler.scale(share)
         scaled.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
-        state.step += 1
-        if place == count - 1 or state.step == self.steps:
-            self._move()
         return value.detach()
 
     @property
@@ -65,24 +73,26 @@ class Stepper:
             return nullcontext()
         return torch.autocast(self.state.device.type, DTYPES[self.train.precision])
 
-    def _move(self) -> None:
-        """Move the weights by the gradients that have been added up."""
+    def move(self) -> bool:
+        """Move the weights by the gradients; return whether they moved."""
         state = self.state
-        self._clip()
-        moved = True
         if state.scaler is None:
             state.optimizer.step()
-        else:
-            before = state.scaler.get_scale()
-            state.scaler.step(state.optimizer)
-            state.scaler.update()
-            moved = state.scaler.get_scale() >= before  # a step whose gradients overflow is left out
-        if state.average is not None:
-            state.average.update_parameters(state.model)
+            return True
+        before = state.scaler.get_scale()
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        return state.scaler.get_scale() >= before  # a step whose gradients overflow is left out
+
+    def after_move(self, moved: bool) -> None:
+        """Do what follows the weights: their running mean, and the scheduler that counts steps."""
+        if self.state.average is not None:
+            self.state.average.update_parameters(self.state.model)
         if self.scheduler is not None and moved:
             self.scheduler.step()
 
-    def _clip(self) -> None:
+    def clip(self) -> None:
+        """Shorten the gradients, where the spec says so."""
         norm, value = self.train.clip_grad_norm, self.train.clip_grad_value
         if norm is None and value is None:
             return

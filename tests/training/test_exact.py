@@ -1,0 +1,201 @@
+"""Exactness: the replayed steps give the weights of the tutorials' loop, bit for bit, on one thread of the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from conftest import Document, linear
+from zoo.build import initialized_model, load_rows
+from zoo.check import CheckedSpec, check
+from zoo.source import Source, read_source
+from zoo.training import state as training_state
+from zoo.training import strides
+from zoo.training.loop import Row, Training
+from zoo.training.objective import objective_of
+from zoo.training.state import State
+
+CPU = torch.device("cpu")
+TO_FLOAT = {"type": "ToDtype", "dtype": "float32", "scale": True}
+SGD = {"type": "SGD", "lr": 0.01}
+MOMENTUM = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.001}
+ADAM = {"type": "Adam"}
+ADAMW = {"type": "AdamW", "lr": 0.002}
+CNN: list[Document] = [
+    {"type": "Conv2d", "out_channels": 6, "kernel_size": 3},
+    {"type": "BatchNorm2d"},
+    {"type": "ReLU"},
+    {"type": "MaxPool2d", "kernel_size": 2},
+    {"type": "Dropout", "p": 0.3},
+    {"type": "Flatten"},
+    {"type": "Linear", "out_features": "classes"},
+]
+
+
+@pytest.fixture(autouse=True)
+def _replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are replayed however few there are and however long they take; on one thread."""
+    torch.set_num_threads(1)
+    monkeypatch.setattr(strides, "PAYS", 0.0)
+    monkeypatch.setattr(strides, "SLOW", float("inf"))
+
+
+class Silent:
+    """A watcher that looks away."""
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def on_epoch(self, row: Row) -> None:
+        pass
+
+
+def images(size: list[int], rows: int) -> Document:
+    return {"type": "FakeImages", "size": rows, "image_size": size, "num_classes": 10, "transforms": [TO_FLOAT]}
+
+
+def checked(document: Document) -> CheckedSpec:
+    return check(Source("spec.json", "", document))
+
+
+def classifying(layers: list[Document], size: list[int], **changes: Any) -> CheckedSpec:
+    """A spec of 200 steps: 4 epochs of 50, the last of them smaller."""
+    written: Document = {"loss": {"type": "CrossEntropyLoss"}, "metrics": [], "train": {"epochs": 4, "batch_size": 8}}
+    return checked(linear(data=images(size, 397), model__layers=layers, **(written | changes)))
+
+
+def trained(spec: CheckedSpec) -> tuple[State, Training]:
+    splits = {split: load_rows(spec, split) for split in spec.spec.data.splits}
+    state = training_state.begin(spec, CPU, len(splits["train"]))
+    training = Training(state, spec, splits, Silent(), lambda state: None)
+    list(training.run())
+    return state, training
+
+
+def bits(state: dict[str, torch.Tensor]) -> list[bytes]:
+    return [tensor.numpy().tobytes() for tensor in state.values()]
+
+
+def plain(spec: CheckedSpec, model: nn.Module, scheduled: bool = False) -> list[bytes]:
+    """The weights after the tutorials' loop; the model is freshly drawn from the spec's seed."""
+    document, rows = spec.spec, load_rows(spec, "train")
+    optimizer = document.optimizer.build(model.named_parameters())
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5) if scheduled else None
+    loader = DataLoader(
+        TensorDataset(rows.inputs, rows.targets),
+        batch_size=document.train.batch_size,
+        shuffle=document.train.shuffle,
+        generator=torch.Generator().manual_seed(document.train.seed),
+    )
+    objective = objective_of(spec, CPU)
+    model.train()
+    for _ in range(document.train.epochs):
+        for inputs, targets in loader:
+            loss = objective.loss(*objective.arrange(model(inputs), targets))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+    return bits(model.state_dict())
+
+
+def require_exact(spec: CheckedSpec, build: Callable[[], nn.Module] | None = None, scheduled: bool = False) -> Training:
+    """Both loops give the same bits, and the steps were replayed."""
+    state, training = trained(spec)
+    assert training.strides.replays
+    torch.manual_seed(spec.spec.train.seed)
+    model = initialized_model(spec) if build is None else build()
+    assert bits(state.model.state_dict()) == plain(spec, model, scheduled)
+    return training
+
+
+@pytest.mark.parametrize("optimizer", [{"type": "SGD", "lr": 0.00016666}, MOMENTUM, ADAM, ADAMW], ids=str)
+def test_linear3(optimizer: Document) -> None:
+    spec = checked(
+        linear(
+            data={"type": "LinearFunction", "weights": [1.3, 2.9, 3.7], "samples": 100, "low": 1, "high": 50},
+            optimizer=optimizer | ({"lr": 1e-6} if optimizer is MOMENTUM else {}),
+            train={"epochs": 2, "batch_size": 1, "shuffle": False, "seed": 5},
+        )
+    )
+    training = require_exact(spec, lambda: nn.Sequential(nn.Linear(3, 1)))
+    assert training.strides.replay is not None
+    assert training.strides.replay.update is not None
+
+
+@pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM, ADAMW], ids=str)
+def test_the_digits_perceptron(optimizer: Document) -> None:
+    layers: list[Document] = [{"type": "Flatten"}]
+    for width in (128, 64):
+        layers += [{"type": "Linear", "out_features": width}, {"type": "ReLU"}]
+    spec = classifying([*layers, {"type": "Linear", "out_features": "classes"}], [1, 28, 28], optimizer=optimizer)
+    require_exact(
+        spec,
+        lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+        ),
+    )
+
+
+@pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM, ADAMW], ids=str)
+def test_a_cnn_with_batch_normalisation_and_dropout(optimizer: Document) -> None:
+    def build() -> nn.Module:
+        features = (nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.3), nn.Flatten())
+        return nn.Sequential(*features, nn.Linear(150, 10))
+
+    require_exact(classifying(CNN, [1, 12, 12], optimizer=optimizer), build)
+
+
+def test_resnet18_on_small_images_for_twelve_steps() -> None:
+    document = dict(read_source("resnet18").value)
+    document["data"] = images([3, 32, 32], 24)
+    require_exact(checked(document | {"train": {"epochs": 2, "batch_size": 4}}))
+
+
+def test_the_small_gpt_for_twelve_steps(tmp_path: Path) -> None:
+    document = dict(read_source("gpt_mini").value)
+    text = tmp_path / "input.txt"
+    text.write_text("To be, or not to be: that is the question.\n" * 20)
+    document["data"] |= {"file": str(text), "context": 16}
+    require_exact(checked(document | {"train": {"epochs": 1, "batch_size": 4}}))
+
+
+@pytest.mark.parametrize("options", [{"amsgrad": True}, {"weight_decay": 0.1}, {"maximize": True}], ids=str)
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_each_option_of_adam(name: str, options: Document) -> None:
+    require_exact(classifying(CNN, [1, 12, 12], optimizer={"type": name} | options))
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.5, "dampening": 0.1}, {"maximize": True}], ids=str)
+def test_each_option_of_sgd(options: Document) -> None:
+    require_exact(classifying(CNN, [1, 12, 12], optimizer=SGD | options))
+
+
+@pytest.mark.parametrize("name", ["RMSprop", "Adagrad", "NAdam"])
+def test_other_optimizers_move_replayed_gradients(name: str) -> None:
+    training = require_exact(classifying(CNN, [1, 12, 12], optimizer={"type": name}))
+    assert training.strides.replay is not None
+    assert training.strides.replay.update is None
+
+
+def test_parameter_groups_move_at_their_own_rates() -> None:
+    groups = [{"match": "*.bias", "lr": 0.1, "weight_decay": 0.0}]
+    require_exact(classifying(CNN, [1, 12, 12], optimizer={"type": "AdamW", "groups": groups}))
+
+
+def test_a_scheduler_moves_the_replayed_rate() -> None:
+    scheduler = {"type": "StepLR", "step_size": 1, "gamma": 0.5}
+    require_exact(classifying(CNN, [1, 12, 12], optimizer=ADAM, scheduler=scheduler), scheduled=True)
+
+
+def test_two_trainings_of_a_spec_give_the_same_bits() -> None:
+    spec = classifying(CNN, [1, 12, 12], optimizer=ADAM)
+    (first, _), (second, _) = trained(spec), trained(spec)
+    assert bits(first.model.state_dict()) == bits(second.model.state_dict())

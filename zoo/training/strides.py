@@ -1,0 +1,264 @@
+"""Strides: how far the training goes at once: a step of the plain loop, or many that are proven to be the same.
+
+The first steps are plain ones. Where they are short and many are to come, one of them is recorded, and the next ones
+are done twice: by the replay and, from the same state, by the plain step. Only if weights, buffers, optimizer state,
+random numbers and loss agree bit for bit in each, the replay goes on alone; otherwise the training stays plain, and
+says why.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+
+import torch
+from torch import Tensor
+
+from zoo.training.feed import Feed
+from zoo.training.recording import NotRecordable, Recorder
+from zoo.training.replay import Batches, Replay, replay_of
+from zoo.training.state import State
+from zoo.training.stepper import Stepper
+
+SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent
+PAYS = 0.5  # seconds of plain steps to come; recording and proving take about a tenth of it
+STRETCH = 0.05  # seconds between two looks at the clock and at signals
+PLAIN = 3  # steps before one is recorded: kernels choose their ways, optimizers make their state
+PROOFS = 3  # steps that are done twice
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Strides:
+    """The steps of a training, one after the other or many at once."""
+
+    stepper: Stepper
+    feed: Feed
+    to_come: int
+    """Steps of the whole training, from here on."""
+    replay: Replay | None = None
+    """What does the steps, once it is recorded."""
+    proofs: int = PROOFS
+    """Steps that the replay has still to prove."""
+    plain: bool = False
+    """Whether every step stays a plain one."""
+    _done: int = 0
+    _seconds: list[float] = field(default_factory=list)
+    """What the last plain steps took."""
+    _stride: int = 1
+    """Steps that the replay does in STRETCH seconds."""
+
+    @property
+    def replays(self) -> bool:
+        """Return whether steps are replayed by now."""
+        return self.replay is not None and self.proofs == 0
+
+    def __post_init__(self) -> None:
+        self.plain = not self._allowed
+
+    @property
+    def _allowed(self) -> bool:
+        """Return whether the training has nothing that a replay does not know.
+
+        Scaled losses decide by their numbers; sums over several steps and compiled models have their own ways; on CUDA
+        the interpreter would win nothing; other processes take part in the gradients of a distributed training.
+        """
+        train, state = self.stepper.train, self.stepper.state
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return (
+            state.device.type == "cpu"
+            and state.scaler is None
+            and train.accumulation == 1
+            and not train.compile
+            and not distributed
+        )
+
+    def advance(self, order: Tensor | None, losses: Tensor, until: int) -> None:
+        """Do one or more steps from where the training stands, and write their losses.
+
+        Args:
+            order: of the epoch's rows; None for the one they have.
+            losses: of the epoch's steps, (steps,).
+            until: the step to stop before.
+        """
+        state = self.stepper.state
+        first = state.step
+        whole = self._whole
+        if self.plain or first >= whole:
+            self._plain(order, losses)
+        elif self.replays and self.replay is not None and self._follows(self.replay):
+            self._leap(self.replay, order, losses, min(until, whole))
+        elif self.replay is not None:
+            self._prove(self.replay, order, losses)
+        elif self._done < PLAIN:
+            self._plain(order, losses)
+        elif not self._worth:
+            self.plain = True
+            self._plain(order, losses)
+        else:
+            self._record(order, losses)
+        self._done += state.step - first
+
+    @cached_property
+    def _whole(self) -> int:
+        """Return how many steps of an epoch have as many rows as the first."""
+        return self.feed.steps - int(self.feed.counts[-1] < self.feed.counts[0])
+
+    @property
+    def _worth(self) -> bool:
+        """Return whether recording pays: steps are short, and many are to come."""
+        seconds = min(self._seconds)
+        return seconds < SLOW and seconds * (self.to_come - self._done) > PAYS
+
+    @cached_property
+    def _single(self) -> bool:
+        """Return whether something follows each step."""
+        stepper = self.stepper
+        return stepper.scheduler is not None or stepper.state.average is not None or not self.feed.resident
+
+    @cached_property
+    def _moves(self) -> bool:
+        """Return whether nothing stands between the gradients and the optimizer."""
+        train = self.stepper.train
+        return train.clip_grad_norm is None and train.clip_grad_value is None
+
+    def _follows(self, replay: Replay) -> bool:
+        """Return whether a replay still holds; one whose optimizer's options have changed is recorded again."""
+        if replay.update is None or (replay.update.holds and replay.update.fits(self._stride)):
+            return True
+        self._give_up("the optimizer's options change from step to step")
+        return False
+
+    def _plain(self, order: Tensor | None, losses: Tensor) -> None:
+        state = self.stepper.state
+        begun = perf_counter()
+        number = state.step
+        losses[number] = self.stepper.step(*self.feed.batch(order, state.epoch, number))
+        self._seconds = [*self._seconds[-PLAIN:], perf_counter() - begun]
+
+    def _batches(self, order: Tensor | None) -> tuple[Batches, bool]:
+        """Return where a replay takes its rows from, and whether that is the next batch alone."""
+        feed, state = self.feed, self.stepper.state
+        if feed.resident:
+            return Batches(feed.rows.inputs, feed.rows.targets, order, feed.size), False
+        inputs, targets = feed.batch(order, state.epoch, state.step)
+        return Batches(inputs, targets, None, len(inputs)), True
+
+    def _run(self, replay: Replay, order: Tensor | None, losses: Tensor, steps: int) -> None:
+        """Do steps without what follows them."""
+        state = self.stepper.state
+        batches, alone = self._batches(order)
+        first = state.step
+        if alone:
+            replay.run(batches, losses[first : first + 1], 0, 1)
+        else:
+            replay.run(batches, losses, first, first + steps)
+        state.step += steps
+
+    def _leap(self, replay: Replay, order: Tensor | None, losses: Tensor, until: int) -> None:
+        """Do as many steps as fit into a stretch of time."""
+        single = self._single or replay.update is None
+        steps = 1 if single else min(self._stride, until - self.stepper.state.step)
+        begun = perf_counter()
+        self._run(replay, order, losses, steps)
+        if replay.update is None:
+            self.stepper.clip()
+            self.stepper.move()
+        if single:
+            self.stepper.after_move(True)
+        else:
+            self._stride = max(1, min(4 * self._stride, int(STRETCH * steps / (perf_counter() - begun))))
+
+    def _record(self, order: Tensor | None, losses: Tensor) -> None:
+        """Do a plain step, and write down what it does."""
+        state, stepper = self.stepper.state, self.stepper
+        inputs, targets = self.feed.batch(order, state.epoch, state.step)
+        state.optimizer.zero_grad()
+        recorder = Recorder(x=inputs, y=targets)
+        with recorder:
+            loss = stepper.gradients(inputs, targets)
+        try:
+            self.replay = replay_of(recorder, loss, state.optimizer, self._moves)
+        except NotRecordable as error:
+            self._give_up(str(error))
+        losses[state.step] = loss
+        state.step += 1
+        stepper.clip()
+        stepper.after_move(stepper.move())
+
+    def _prove(self, replay: Replay, order: Tensor | None, losses: Tensor) -> None:
+        """Do a step by the replay and again by the plain step, from the same state, and compare."""
+        stepper, state, number = self.stepper, self.stepper.state, self.stepper.state.step
+        before, failure = Snapshot.of(state), ""
+        try:
+            self._run(replay, order, losses, 1)
+        except RuntimeError as error:
+            failure = str(error)
+        replayed, loss, gradients = Snapshot.of(state), losses[number].clone(), replay.gradients()
+        before.restore(state)
+        losses[number] = stepper.gradients(*self.feed.batch(order, state.epoch, number))
+        same = all(_same(one, two) for one, two in zip(gradients, replay.gradients(), strict=True))
+        if replay.update is None:
+            same = same and replayed.same(Snapshot.of(state))
+            stepper.clip()
+            stepper.move()
+        else:
+            stepper.move()
+            same = replayed.same(Snapshot.of(state))
+        state.step = number + 1
+        stepper.after_move(True)
+        self.proofs -= 1
+        if failure or not same or not _same(loss, losses[number]):
+            self._give_up(failure or "replayed steps differ from plain ones in their bits")
+
+    def _give_up(self, reason: str) -> None:
+        self.replay, self.plain = None, True
+        log.warning("steps are not replayed, and take longer: %s", reason)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All numbers that a step changes."""
+
+    tensors: tuple[Tensor, ...]
+    generator: Tensor
+    step: int
+
+    @classmethod
+    def of(cls, state: State) -> Snapshot:
+        """Return copies of the weights, buffers and optimizer state, and the generator's state."""
+        tensors = tuple(tensor.detach().clone() for tensor in _tensors(state))
+        return cls(tensors, torch.get_rng_state(), state.step)
+
+    def restore(self, state: State) -> None:
+        """Give the state these numbers."""
+        with torch.no_grad():
+            for tensor, value in zip(_tensors(state), self.tensors, strict=True):
+                tensor.copy_(value)
+        torch.set_rng_state(self.generator)
+        state.step = self.step
+
+    def same(self, other: Snapshot) -> bool:
+        """Return whether all is the same bit for bit."""
+        pairs = zip(self.tensors, other.tensors, strict=True)
+        return torch.equal(self.generator, other.generator) and all(_same(one, two) for one, two in pairs)
+
+
+def _tensors(state: State) -> Iterable[Tensor]:
+    yield from state.model.parameters()
+    yield from state.model.buffers()
+    for values in state.optimizer.state.values():
+        yield from (value for value in values.values() if isinstance(value, Tensor))
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    """Return whether two tensors have the same bits; a NaN is the same as itself."""
+    return one.shape == two.shape and torch.equal(_bytes(one), _bytes(two))
+
+
+def _bytes(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
