@@ -11,10 +11,12 @@ import click
 
 from zoo import __version__
 from zoo.errors import Interrupted, UsageError, ZooError
+from zoo.processes import require_alone_or_own, seat
 
 if TYPE_CHECKING:
     from exporters.certificate import Certificate, Format
     from zoo.run import Run
+    from zoo.training.distributed import World
 
 _set = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Change an option of the spec.")
 _set_data = click.option(
@@ -127,6 +129,7 @@ def schema() -> None:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Short for --set train.seed=N.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the run; by default runs/NAME.")
 @click.option("--overwrite", is_flag=True, help="Replace a run that is there.")
+@click.option("--processes", type=click.IntRange(1, 1024), metavar="N", help="Train with N processes of this machine.")
 @_json
 def train(
     spec: str | None,
@@ -136,43 +139,95 @@ def train(
     seed: int | None,
     out: Path | None,
     overwrite: bool,
+    processes: int | None,
     as_json: bool,
 ) -> None:
     """Train a spec into a run directory."""
+    require_alone_or_own(processes)
     if (spec is None) == (resume is None):
         raise UsageError("zoo train takes a SPEC, or --resume RUN", "write for example: zoo train specs/linear3.json")
-    _show_notes()
-    if resume is not None:
-        if seed is not None or out is not None or overwrite:
-            raise UsageError("--seed, --out and --overwrite do not go with --resume", "a resumed run keeps its own")
-        from zoo.progress import TrainingProgress
-        from zoo.run import find_run
-        from zoo.trainer import resume_run
+    if resume is not None and (seed is not None or out is not None or overwrite):
+        raise UsageError("--seed, --out and --overwrite do not go with --resume", "a resumed run keeps its own")
+    seeds = () if seed is None else (f"train.seed={seed}",)
 
-        run = find_run(resume, overrides)
-        with TrainingProgress(run.checked.spec.train.epochs, len(run.rows())) as progress:
-            _print_run(resume_run(run, device, progress), as_json)
-        return
-    assert spec is not None
+    def work(world: World | None) -> None:
+        _show_notes(world is None or world.leads)
+        if resume is not None:
+            _resume(resume, overrides, device, world, as_json)
+        else:
+            _train(str(spec), (*overrides, *seeds), device, (out, overwrite), world, as_json)
+
+    if seat() is not None:
+        from zoo.training.distributed import joined
+
+        with joined() as world:
+            work(world)
+    elif processes is not None and processes > 1:
+        _launch(str(spec), resume, (*overrides, *seeds), processes)
+    else:
+        work(None)
+
+
+def _launch(spec: str, resume: str | None, overrides: tuple[str, ...], processes: int) -> NoReturn:
+    """Start this command again in several processes, after what each of them would refuse is refused once."""
+    from zoo.check import check_file
+    from zoo.processes import require_rows
+
+    if resume is None:
+        checked = check_file(spec, overrides)
+    else:
+        from zoo.run import find_run
+
+        checked = find_run(resume, overrides).checked
+    require_rows(checked.spec.train.batch_size, processes)
+
+    from zoo.training.launcher import launch
+
+    sys.exit(launch(Path(__file__), sys.argv[1:], processes))
+
+
+def _train(
+    spec: str,
+    overrides: tuple[str, ...],
+    device: str,
+    where: tuple[Path | None, bool],
+    world: World | None,
+    as_json: bool,
+) -> None:
     from zoo.check import check_file
 
-    seeds = () if seed is None else (f"train.seed={seed}",)
-    checked = check_file(spec, (*overrides, *seeds))  # before torch is imported: a wrong spec is told at once
+    checked = check_file(spec, overrides)  # before torch is imported: a wrong spec is told at once
 
     from zoo.destination import Destination
-    from zoo.progress import TrainingProgress
+    from zoo.progress import watching
     from zoo.trainer import train_run
+    from zoo.training.distributed import World
 
-    with TrainingProgress(checked.spec.train.epochs) as progress:
-        run = train_run(checked, device, Destination(out, overwrite), progress)
-    _print_run(run, as_json)
+    world = world or World.alone
+    with watching(world.leads, checked.spec.train.epochs) as progress:
+        run = train_run(checked, device, Destination(*where), progress, world)
+    if world.leads:
+        _print_run(run, as_json)
 
 
-def _show_notes() -> None:
+def _resume(reference: str, overrides: tuple[str, ...], device: str, world: World | None, as_json: bool) -> None:
+    from zoo.progress import watching
+    from zoo.run import find_run
+    from zoo.trainer import resume_run
+    from zoo.training.distributed import World
+
+    run, world = find_run(reference, overrides), world or World.alone
+    with watching(world.leads, run.checked.spec.train.epochs, len(run.rows())) as progress:
+        resume_run(run, device, progress, world)
+    if world.leads:
+        _print_run(run, as_json)
+
+
+def _show_notes(shown: bool) -> None:
     """Let what a training says beside its numbers, through Python's logging, appear on stderr."""
     import logging
 
-    logging.getLogger("zoo").setLevel(logging.INFO)
+    logging.getLogger("zoo").setLevel(logging.INFO if shown else logging.CRITICAL)
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.INFO)  # where the program around zoo has said nothing else
 
@@ -182,26 +237,6 @@ def _print_run(run: Run, as_json: bool) -> None:
     from zoo.run import recovered_parameters
 
     console.print_run(run, recovered_parameters(run), as_json)
-
-
-@zoo.command()
-@click.argument("run", required=False)
-@_set_data
-@click.option("--device", help="As in zoo train; by default the one that the run was trained on.")
-@_json
-def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, as_json: bool) -> None:
-    """Train a run's spec once more, beside it; exit 0 where all is the same to the bit, 1 where not."""
-    _show_notes()
-    from zoo import console, reproduction
-    from zoo.progress import TrainingProgress
-    from zoo.run import find_run
-
-    found = find_run(run, overrides)
-    with TrainingProgress(found.checked.spec.train.epochs) as progress:
-        made = reproduction.reproduce(found, device, progress)
-    console.print_reproduction(made, as_json)
-    if not made.passed:
-        sys.exit(1)
 
 
 @zoo.command()

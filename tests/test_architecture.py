@@ -15,6 +15,7 @@ from conftest import REPOSITORY
 # From the ground up; a module imports only from its own floor's folder or from floors below.
 FLOORS = (
     ("zoo", "zoo.errors", "zoo.nearest", "zoo.declared"),
+    ("zoo.processes",),
     ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog", "zoo.tensor_order", "zoo.seal"),
     ("zoo.notation", "zoo.patterns"),
     ("zoo.override",),
@@ -40,7 +41,7 @@ FLOORS = (
     ("zoo.run",),
     ("zoo.destination",),
     ("zoo.trainer",),
-    ("zoo.prediction", "zoo.progress", "zoo.doctor", "zoo.reproduction"),
+    ("zoo.prediction", "zoo.progress", "zoo.doctor"),
     ("zoo.console",),
     ("exporters",),
     ("cli",),

@@ -13,6 +13,7 @@
     ├── Diverged              the loss is NaN or infinite
     ├── StepRefused           torch refuses a step of the training
     ├── FrozenMoved           exit 1: a frozen tensor is not what it was before the training
+    ├── ProcessLost           exit 1: another process of the training has ended
     ├── OutputError           a file cannot be written
     ├── ExportError           a model cannot be exported as asked
     │   └── ProofFailed       exit 1: the exported file is not proven equal to the model
@@ -158,6 +159,12 @@ class StepRefused(ZooError):
 
 class FrozenMoved(ZooError):
     """A frozen tensor is not what it was before the training; no weights are written."""
+
+    exit_status = 1
+
+
+class ProcessLost(ZooError):
+    """Another process of the training has ended before its time."""
 
     exit_status = 1
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,3 +69,23 @@ class TrainingProgress:
         if epoch in (1, self._epochs) or epoch % self._every == 0:
             numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "lr"))
             self._say(f"epoch {epoch}/{self._epochs}  {numbers}")
+
+
+class Unseen:
+    """Who looks on in a process that prints nothing, because another one does."""
+
+    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Say nothing of a step."""
+
+    def on_epoch(self, row: Mapping[str, float | int]) -> None:
+        """Say nothing of an epoch."""
+
+
+@contextmanager
+def watching(shown: bool, epochs: int, done: int = 0) -> Iterator[TrainingProgress | Unseen]:
+    """Yield who looks on while a model is trained."""
+    if not shown:
+        yield Unseen()
+        return
+    with TrainingProgress(epochs, done) as progress:
+        yield progress

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,44 +19,57 @@ from zoo.contradictions import batch_fault, scheduler_fault
 from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
-from zoo.environment import changes, describe_machine, describe_run
+from zoo.environment import describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, reason
 from zoo.files import replacing, write_text, writing
+from zoo.processes import require_rows
 from zoo.report import render
 from zoo.run import Run
 from zoo.seal import SealError, require_seal, sealed_tensors
 from zoo.training import state as training_state
+from zoo.training.clock import Clock
+from zoo.training.distributed import World, is_lost, lost
 from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
+from zoo.training.generators import restore_generators, saving, seed_generators
 from zoo.training.loop import Training, Watcher
 from zoo.training.state import State
 
-log = logging.getLogger(__name__)
 
-
-def train_run(checked: CheckedSpec, device_name: str, destination: Destination, watcher: Watcher) -> Run:
+def train_run(
+    checked: CheckedSpec, device_name: str, destination: Destination, watcher: Watcher, world: World = World.alone
+) -> Run:
     """Train a spec into a new run directory; nothing is written before the data and the device are found.
+
+    Of several processes rank 0 alone writes; the run that the others return has no path.
 
     Raises:
         ZooError: as `Training.run`, and where data, device or directory are wrong.
     """
-    destination.choose(checked.spec.name)
-    device = find_device(device_name)
+    require_rows(checked.spec.train.batch_size, world.size)
+    if world.leads:
+        destination.choose(checked.spec.name)
+    device = find_device(world.device_name(device_name))
     spec = checked.spec
     checked = replace(checked, spec=spec.model_copy(update={"data": spec.data.fitted()}))
     splits = _load_splits(checked, device)
+    world.require_agreement("a spec of sha256", checked.spec.sha256())
     state = training_state.begin(checked, device, len(splits["train"]))
+    seed_generators(world, checked.spec.train.seed)
+    if not world.leads:
+        _follow(checked, state, splits, watcher, world)
+        return Run(Path())
     with destination.claimed(checked.spec.name) as path:
         run = Run(path)
         write_text(run.spec_file, _json(checked.spec.document()))
-        write_text(run.environment_file, _json(describe_run(device, checked)))
+        write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
         proof = begin_proof(run.frozen_file, checked, state.model)
-        _train(run, checked, state, splits, watcher)
+        _train(run, checked, state, splits, watcher, world)
         _finish(run, checked, state, proof)
     return run
 
 
-def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
-    """Go on with a training from its last checkpoint.
+def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = World.alone) -> Run:
+    """Go on with a training from its last checkpoint, with any number of processes.
 
     Raises:
         RunError: it has ended already, or its checkpoint is absent or damaged.
@@ -65,31 +77,21 @@ def resume_run(run: Run, device_name: str, watcher: Watcher) -> Run:
     """
     if run.weights_file.is_file():
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
-    device = find_device(device_name)
+    require_rows(run.checked.spec.train.batch_size, world.size)
+    device = find_device(world.device_name(device_name))
     splits = _load_splits(run.checked, device)
     state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
+    restore_generators(world, state, run.checked.spec.train.seed)
+    world.require_agreement("a checkpoint of", (state.spec_sha256, state.epoch, state.step))
+    if not world.leads:
+        _follow(run.checked, state, splits, watcher, world)
+        return run
     kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
-    _note_resume(run, device)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
-    _train(run, run.checked, state, splits, watcher)
+    _train(run, run.checked, state, splits, watcher, world)
     _finish(run, run.checked, state, proof)
     return run
-
-
-def _note_resume(run: Run, device: torch.device) -> None:
-    """Write into environment.json with what a training goes on, where that is not what it began with.
-
-    Raises:
-        OutputError: it cannot be written.
-        RunError: it is damaged.
-    """
-    then = run.environment()
-    found = changes(then, describe_machine(device))
-    if found:
-        resumed = "; ".join(map(str, found))
-        log.warning("the training goes on with %s: its bits may be others", resumed)
-        write_text(run.environment_file, _json({**then, "resumed": resumed}))
 
 
 def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows]:
@@ -103,16 +105,16 @@ def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
     return {split: rows.to(device) for split, rows in splits.items()}
 
 
-def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher) -> None:
+def _train(
+    run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher, world: World
+) -> None:
     """Train to the end; write metrics and checkpoints on the way."""
-
-    def save(state: State) -> None:
-        training_state.save(run.checkpoint_file, state)
+    save = saving(world, partial(training_state.save, run.checkpoint_file))
 
     def keep_best(state: State) -> None:
         _write_weights(run.best_file, checked, state.measured.state_dict())
 
-    training = Training(state, checked, splits, watcher, save, keep_best)
+    training = Training(state, checked, splits, watcher, save, keep_best, Clock(world=world), world)
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
             for row in training.run():
@@ -122,6 +124,8 @@ def _train(run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Row
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
     except (RuntimeError, IndexError, ValueError) as error:
+        if world.several and is_lost(error):
+            raise lost() from error
         refused = _refused_step(checked, error)
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": refused.message})
         raise refused from error
@@ -145,6 +149,18 @@ def _finish(run: Run, checked: CheckedSpec, state: State, proof: FrozenProof | N
     if proof is not None:
         proof.conclude(weights, state.model)
     _write_weights(run.weights_file, checked, weights)
+
+
+def _follow(checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher, world: World) -> None:
+    """Take part in a training that rank 0 records: do all that the processes do together, and write nothing."""
+    save = saving(world, lambda state: None)
+    training = Training(state, checked, splits, watcher, save, clock=Clock(world=world), world=world)
+    try:
+        for _ in training.run():
+            training.clock.run(partial(save, state))
+    except (RuntimeError, IndexError, ValueError) as error:
+        raise (lost() if is_lost(error) else _refused_step(checked, error)) from error
+    save(state)
 
 
 def _refused_step(checked: CheckedSpec, error: Exception) -> StepRefused:

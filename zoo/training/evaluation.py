@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data import Rows
+from zoo.training.distributed import World
 from zoo.training.objective import MOST_ROWS, Objective
 
 
@@ -26,30 +27,39 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def evaluate(model: nn.Module, objective: Objective, rows: Rows) -> dict[str, float]:
+def evaluate(model: nn.Module, objective: Objective, rows: Rows, world: World = World.alone) -> dict[str, float]:
     """Return the mean of the loss and of each metric over all rows, whatever the batches.
 
     Rows must be on the model's device. A batch's mean counts by what it was divided by; one with reduction "sum" is a
-    sum per row.
+    sum per row. Of several processes each measures some of the batches; the sums are added in the order of one process.
     """
     metrics, size = objective.metrics, objective.rows
-    loss, mass = (torch.zeros((), dtype=torch.float64, device=rows.inputs.device) for _ in range(2))
-    sums: list[Tensor | int] = [0] * len(metrics)
+    starts = range(0, len(rows), size)
     with evaluating(model):
-        for start in range(0, len(rows), size):
-            inputs = rows.inputs[start : start + size].clone()  # an in-place layer may overwrite it
-            targets = rows.targets[start : start + size]
-            output = model(inputs)
-            value = objective(output, targets).double()
-            weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
-            loss += torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN
-            mass += weight if objective.averaged else len(inputs)
-            for index, metric in enumerate(metrics):
-                sums[index] += metric.values(output, targets).reshape(len(inputs), -1).sum(0)
+        mine = [_sums(model, objective, rows, start) for start in starts[world.rank :: world.size]]
+    shares = world.gathered([[tensor.cpu() for tensor in sums] for sums in mine]) if world.several else [mine]
+    parts = [shares[index % world.size][index // world.size] for index in range(len(starts))]
+    loss, mass, *sums = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
     measured = {"loss": float(loss / mass)}
     for metric, total in zip(metrics, sums, strict=True):
-        measured[metric.name] = metric.finished(torch.as_tensor(total).cpu() / len(rows))
+        measured[metric.name] = metric.finished(total.cpu() / len(rows))
     return measured
+
+
+def _sums(model: nn.Module, objective: Objective, rows: Rows, start: int) -> list[Tensor]:
+    """Return the loss, what it is divided by, and each metric's numbers, summed over a batch."""
+    inputs = rows.inputs[start : start + objective.rows].clone()  # an in-place layer may overwrite it
+    targets = rows.targets[start : start + objective.rows]
+    output = model(inputs)
+    value = objective(output, targets).double()
+    weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
+    loss = torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN
+    mass = weight if objective.averaged else torch.tensor(len(inputs), dtype=torch.float64, device=value.device)
+    return [
+        loss,
+        mass,
+        *(metric.values(output, targets).reshape(len(inputs), -1).sum(0) for metric in objective.metrics),
+    ]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from torch import Tensor
 from zoo.check import CheckedSpec
 from zoo.data import Rows
 from zoo.data.augmentation import augmented, mixed
+from zoo.training.distributed import World
 from zoo.training.objective import class_counts
 from zoo.transforms import Transform
 
@@ -41,6 +42,8 @@ class Feed:
     classes: int = 0
     weights: Tensor | None = None
     """How likely each row is drawn, (rows,) of float64, where they are drawn with replacement."""
+    world: World = World.alone
+    """Whose processes share each step."""
     counts: Tensor = field(init=False)
     """Rows in each step, (steps,) of float64."""
 
@@ -54,32 +57,48 @@ class Feed:
         """Return whether a step's rows are rows of the split as they are."""
         return not (self.random or self.late or self.mixing)
 
+    def span(self, step: int) -> tuple[int, int]:
+        """Return the first place of a step in the epoch's order, and the one behind its last."""
+        return step * self.size, min((step + 1) * self.size, len(self.rows))
+
     def batch(self, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of a step, counted from 0, in this order or in the split's own."""
-        inputs, targets, start = self.rows.inputs, self.rows.targets, step * self.size
+        """Return inputs and targets of a step, counted from 0, in this order or in the split's own.
+
+        Of several processes each gets its share; one whose share is empty gets the step's first row.
+        """
+        start, stop = self.span(step)
+        if not self.mixing:
+            return self._taken(order, epoch, *self.world.some(start, stop))
+        taken, answers = self._taken(order, epoch, start, stop)
+        seed = self._epoch_seed(epoch) * self.steps + step
+        for mix in self.mixing:
+            both = mixed(Rows(taken, answers), mix, self.classes, seed)
+            taken, answers = both.inputs, both.targets
+        first, last = self.world.some(0, stop - start)  # a row may be mixed with one of another share
+        return taken[first:last], answers[first:last]
+
+    def _epoch_seed(self, epoch: int) -> int:
+        return self.seed * EPOCHS + epoch
+
+    def _taken(self, order: Tensor | None, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of these places in the order, before batches are mixed."""
+        inputs, targets = self.rows.inputs, self.rows.targets
         if order is None:
             # A copy, as DataLoader makes: an in-place first layer would overwrite the data.
-            chosen = slice(start, start + self.size)
-            taken, answers = inputs[chosen].clone(), targets[chosen]
+            taken, answers = inputs[start:stop].clone(), targets[start:stop]
         else:
-            batch = order[start : start + self.size]
+            batch = order[start:stop]
             taken, answers = inputs[batch], targets[batch]
-        if self.resident:
-            return taken, answers
-        numbers = range(start, start + len(taken)) if order is None else batch.tolist()
-        seed = self.seed * EPOCHS + epoch
         if self.random:
-            taken = augmented(taken, numbers, self.random, seed)
+            numbers = range(start, stop) if order is None else batch.tolist()
+            taken = augmented(taken, numbers, self.random, self._epoch_seed(epoch))
         for transform in self.late:
             taken = transform(taken)
-        for mix in self.mixing:
-            both = mixed(Rows(taken, answers), mix, self.classes, seed * self.steps + step)
-            taken, answers = both.inputs, both.targets
         return taken, answers
 
 
-def feed_of(checked: CheckedSpec, rows: Rows) -> Feed:
-    """Return the feed of a training split that `load_rows` gave."""
+def feed_of(checked: CheckedSpec, rows: Rows, world: World = World.alone) -> Feed:
+    """Return the feed of a training split that `load_rows` gave, shared by the processes of a world."""
     spec, data = checked.spec, checked.spec.data
     random = [transform for transform in data.random() if transform.level != "batch"]
     mixing = tuple(transform for transform in data.random() if transform.level == "batch")
@@ -94,6 +113,7 @@ def feed_of(checked: CheckedSpec, rows: Rows) -> Feed:
         mixing,
         len(checked.example.classes),
         _weights(rows, len(checked.example.classes)) if spec.train.sampler == "balanced" else None,
+        world,
     )
 
 

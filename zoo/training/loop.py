@@ -21,11 +21,14 @@ from zoo.check import CheckedSpec
 from zoo.data import Rows, Split
 from zoo.errors import Diverged, Interrupted
 from zoo.training.clock import Clock
+from zoo.training.distributed import World
 from zoo.training.evaluation import evaluate
 from zoo.training.feed import Feed, feed_of
 from zoo.training.frozen import still_modules
 from zoo.training.interruption import Interruption
 from zoo.training.objective import Objective, objective_of
+from zoo.training.pace import Pace
+from zoo.training.parallel import SharedStrides, shared_strides
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
 from zoo.training.strides import Strides
@@ -62,6 +65,8 @@ class Training:
     """Writes the weights that are the best so far."""
     clock: Clock = field(default_factory=Clock)
     """Says when a checkpoint is due."""
+    world: World = World.alone
+    """The processes that train together."""
 
     @cached_property
     def objective(self) -> Objective:
@@ -71,7 +76,7 @@ class Training:
     @cached_property
     def feed(self) -> Feed:
         """Return the steps of an epoch."""
-        return feed_of(self.checked, self.splits["train"])
+        return feed_of(self.checked, self.splits["train"], self.world)
 
     @cached_property
     def stepper(self) -> Stepper:
@@ -82,9 +87,14 @@ class Training:
 
     @cached_property
     def strides(self) -> Strides:
-        """Return what does the steps, one or many at once."""
+        """Return what does the steps of one process, one or many at once."""
         steps, done = self.feed.steps, self.state.epoch * self.feed.steps + self.state.step
         return Strides(self.stepper, self.feed, self.checked.spec.train.epochs * steps - done)
+
+    @cached_property
+    def course(self) -> Strides | SharedStrides:
+        """Return what does the steps."""
+        return shared_strides(self.stepper, self.feed, self.world) if self.world.several else self.strides
 
     @property
     def ended(self) -> bool:
@@ -105,12 +115,13 @@ class Training:
         state = self.state
         frozen = still_modules(state.model, self.checked.frozen_layers)
         with Interruption() as interruption, _deterministic(self.checked.spec.train.deterministic):
+            pace = Pace(interruption, self.world, READ_EVERY)
             while not self.ended:
                 started = time.perf_counter()
                 state.model.train()
                 for module in frozen:
                     module.eval()
-                train_loss = self._epoch(interruption)
+                train_loss = self._epoch(pace)
                 rate = float(state.optimizer.param_groups[0]["lr"])
                 row: Row = {"epoch": state.epoch + 1, "lr": rate, "train_loss": train_loss}
                 row |= self._measure("validation") if "validation" in self.splits else {}
@@ -128,7 +139,7 @@ class Training:
         Raises:
             Diverged: the loss is NaN or infinite.
         """
-        measured = evaluate(self.state.measured, self.objective, self.splits[split])
+        measured = evaluate(self.state.measured, self.objective, self.splits[split], self.world)
         for name, value in measured.items():
             if not math.isfinite(value):
                 raise Diverged(
@@ -158,23 +169,23 @@ class Training:
             self.state.best, self.state.best_epoch = value, self.state.epoch
             self.keep_best(self.state)
 
-    def _epoch(self, interruption: Interruption) -> float:
+    def _epoch(self, pace: Pace) -> float:
         """Train from `state.step` to the end of the epoch; return the mean loss of its rows."""
         state, feed, stepper = self.state, self.feed, self.stepper
         steps = feed.steps
         order = state.draw_order(len(feed.rows), feed.weights) if self.checked.spec.train.shuffle else None
         losses = state.begin_losses(steps)
-        seen, looked = state.step, time.perf_counter()
+        seen = state.step
         while state.step < steps:
-            if interruption.received is not None and stepper.between_moves:
+            if pace.signal is not None and stepper.between_moves:
                 self.save(state)
                 epochs = self.checked.spec.train.epochs
                 where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {steps}"
-                raise Interrupted(where, "zoo train --resume", interruption.received)
-            self.strides.advance(order, losses, steps)
-            if time.perf_counter() - looked > READ_EVERY:
+                raise Interrupted(where, "zoo train --resume", pace.signal)
+            self.course.advance(order, losses, steps)
+            if pace.is_due():
                 self._look(losses[seen : state.step], seen, steps)
-                seen, looked = state.step, time.perf_counter()
+                seen = state.step
                 if stepper.between_moves:
                     self.clock.run(partial(self.save, state))
         self._look(losses[seen:], seen, steps)

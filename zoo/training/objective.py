@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.check import CheckedSpec
+from zoo.losses.loss import Loss
 from zoo.metrics import Metric
 from zoo.shapes import Shape, Value
 
@@ -29,6 +30,8 @@ class Objective:
     metrics: tuple[Metric, ...] = ()
     mass: Callable[[Tensor], Tensor] = lambda target: torch.tensor(len(target), dtype=torch.float64)
     """What the mean over a batch of targets is divided by, up to a factor."""
+    weighs: bool = False
+    """Whether that is something else than the number of rows."""
     rows: int = 1000
     """How many are evaluated at once; only memory depends on it."""
 
@@ -52,7 +55,10 @@ def objective_of(checked: CheckedSpec, device: torch.device, targets: Tensor | N
         loss = loss.balanced(class_counts(targets, len(checked.example.classes)).tolist())
     metrics = tuple(metric.arranged(*shapes) for metric in spec.metrics)
     arrange = loss.arrangement(*shapes)
-    return Objective(loss.build().to(device), arrange, loss.averaged, metrics, loss.mass, _rows_at_once(checked))
+    weighs = type(loss).mass is not Loss.mass
+    return Objective(
+        loss.build().to(device), arrange, loss.averaged, metrics, loss.mass, weighs, _rows_at_once(checked)
+    )
 
 
 def _rows_at_once(checked: CheckedSpec) -> int:

@@ -7,7 +7,7 @@ seed gives the same batches.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class State:
     """The best measurement so far, where the spec stops early."""
     best_epoch: int = 0
     """The epoch it came after."""
+    others: list[dict[str, torch.Tensor]] = field(default_factory=list)
+    """The generators of the other processes, in the order of their ranks."""
 
     @property
     def measured(self) -> nn.Module:
@@ -155,6 +157,7 @@ def _record(state: State) -> dict[str, Any]:
         "average": {} if state.average is None else state.average.state_dict(),
         "best": state.best,
         "best_epoch": state.best_epoch,
+        "others": state.others,
     }
 
 
@@ -201,7 +204,7 @@ def _restore(state: State, record: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(record["cuda_generator"], state.device)
     state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
     state.losses = None if record["losses"] is None else record["losses"].to(state.device)
-    state.best, state.best_epoch = record["best"], record["best_epoch"]
+    state.best, state.best_epoch, state.others = record["best"], record["best_epoch"], record["others"]
     if state.scaler is not None:
         state.scaler.load_state_dict(record["scaler"])
     if state.average is not None:
@@ -226,6 +229,12 @@ def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None
         require_form(record[name], pattern[name], name)
     if pattern["cuda_generator"] is not None and record["cuda_generator"] is not None:
         require_form(record["cuda_generator"], pattern["cuda_generator"], "cuda_generator")
+    several = len(record["others"]) if isinstance(record["others"], list) else 1
+    for other in record["others"] if several else ():
+        cuda = (
+            {"cuda_generator": other["cuda_generator"]} if isinstance(other, dict) and "cuda_generator" in other else {}
+        )
+        require_form(other, {"generator": pattern["generator"], **cuda}, "others")
 
 
 def _held(optimizer: object) -> bool:

@@ -40,35 +40,49 @@ class Stepper:
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a batch, (), after its gradients are added and the weights moved, where it is time."""
-        state, count = self.state, self.train.accumulation
-        last = state.step % count == count - 1 or state.step + 1 == self.steps
         value = self.gradients(inputs, targets)
-        state.step += 1
-        if last:
+        self.count()
+        return value
+
+    @property
+    def moves_next(self) -> bool:
+        """Return whether the weights move at the end of the next step."""
+        following = self.state.step + 1
+        return following % self.train.accumulation == 0 or following == self.steps
+
+    def count(self) -> None:
+        """Count a step whose gradients are added, and move the weights where it is time."""
+        moves = self.moves_next
+        self.state.step += 1
+        if moves:
             self.clip()
             self.after_move(self.move())
-        return value
 
     def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a batch, (), after its gradients are added."""
+        with self.precision():
+            value = self.objective(self.forward(inputs), targets)
+        self.backward(value)
+        return value.detach()
+
+    def backward(self, value: Tensor) -> None:
+        """Add the gradients of a loss, ()."""
         state, count = self.state, self.train.accumulation
         place = state.step % count
         first = state.step - place
-        with self._precision():
-            value = self.objective(self.forward(inputs), targets)
         if place == 0:
             state.optimizer.zero_grad()
         share = value if count == 1 else value / min(count, self.steps - first)
         scaled: Tensor = share if state.scaler is None else state.scaler.scale(share)
         scaled.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
-        return value.detach()
 
     @property
     def between_moves(self) -> bool:
         """Return whether no gradient waits, so that a checkpoint holds all there is."""
         return self.state.step % self.train.accumulation == 0
 
-    def _precision(self) -> AbstractContextManager[object]:
+    def precision(self) -> AbstractContextManager[object]:
+        """Return the context in which the forward pass and the loss are computed."""
         if self.train.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.state.device.type, DTYPES[self.train.precision])

@@ -1,0 +1,56 @@
+"""Generators: the random numbers of several processes, which differ, and come back on a resume.
+
+Rank 0 draws as one process does. Another rank's generators start from a seed that follows from the training's and from
+the rank. A rank that a checkpoint does not know, because there were fewer, starts from where the training stands too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+
+from zoo.training.distributed import World
+from zoo.training.state import State
+
+
+def seed_generators(world: World, seed: int, where: str = "") -> None:
+    """Let every rank but the first draw numbers of its own."""
+    if world.leads:
+        return
+    digest = hashlib.blake2b(f"{seed}/rank {world.rank}{where}".encode(), digest_size=8).digest()
+    torch.manual_seed(int.from_bytes(digest, "little"))
+
+
+def collect_generators(world: World, state: State) -> None:
+    """Note the generators of the other ranks in the state that rank 0 writes."""
+    cuda = state.device.type == "cuda"
+    mine = {"generator": torch.get_rng_state()}
+    mine |= {"cuda_generator": torch.cuda.get_rng_state(state.device)} if cuda else {}
+    state.others = world.gathered(mine)[1:]
+
+
+def restore_generators(world: World, state: State, seed: int) -> None:
+    """Set this rank's generators as the checkpoint has them that the state came from."""
+    if world.leads:
+        return
+    if world.rank > len(state.others):
+        seed_generators(world, seed, f", epoch {state.epoch}, step {state.step}")
+        return
+    mine = state.others[world.rank - 1]
+    torch.set_rng_state(mine["generator"])
+    if state.device.type == "cuda" and "cuda_generator" in mine:
+        torch.cuda.set_rng_state(mine["cuda_generator"], state.device)
+
+
+def saving(world: World, save: Callable[[State], None]) -> Callable[[State], None]:
+    """Return what all processes do when rank 0 saves: say what their generators are, and wait until it is done."""
+
+    def save_together(state: State) -> None:
+        collect_generators(world, state)
+        if world.leads:
+            save(state)
+        world.meet()
+
+    return save_together if world.several else save

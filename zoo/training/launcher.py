@@ -1,0 +1,59 @@
+"""Launcher: the processes of a training on this machine, started by torch's elastic launcher as torchrun does it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from zoo.errors import ProcessLost
+from zoo.processes import OWN
+
+
+def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
+    """Return the exit status of a program after so many processes of it have ended.
+
+    One that fails ends all: the others get SIGTERM, and SIGKILL after TORCH_ELASTIC_SHUTDOWN_TIMEOUT seconds (30). A
+    signal to this process goes to each of them.
+
+    Args:
+        program: a file of Python.
+        arguments: of each process.
+        processes: how many.
+
+    Raises:
+        ProcessLost: a process was killed by a signal.
+    """
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # zoo says what happened, once
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=f"{OWN}{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        local_addr="localhost",
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
+    )
+    try:
+        elastic_launch(config, sys.executable)(str(program), *arguments)
+    except SignalException as stopped:
+        return 128 + int(stopped.sigval)
+    except ChildFailedError as failed:
+        rank, failure = failed.get_first_failure()
+        if failure.exitcode < 0:
+            name = signal.Signals(-failure.exitcode).name
+            message = f"process {rank} of {processes} was killed by {name}; the others have been ended"
+            raise ProcessLost(message, "go on from the last checkpoint: zoo train --resume RUN") from failed
+        return failure.exitcode
+    return 0
