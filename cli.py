@@ -223,7 +223,7 @@ def _resume(reference: str, overrides: tuple[str, ...], device: str, world: Worl
         _print_run(run, as_json)
 
 
-def _show_notes(shown: bool) -> None:
+def _show_notes(shown: bool = True) -> None:
     """Let what a training says beside its numbers, through Python's logging, appear on stderr."""
     import logging
 
@@ -237,6 +237,26 @@ def _print_run(run: Run, as_json: bool) -> None:
     from zoo.run import recovered_parameters
 
     console.print_run(run, recovered_parameters(run), as_json)
+
+
+@zoo.command()
+@click.argument("run", required=False)
+@_set_data
+@click.option("--device", help="As in zoo train; by default the one that the run was trained on.")
+@_json
+def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, as_json: bool) -> None:
+    """Train a run's spec once more, beside it; exit 0 where all is the same to the bit, 1 where not."""
+    _show_notes()
+    from zoo import console, reproduction
+    from zoo.progress import TrainingProgress
+    from zoo.run import find_run
+
+    found = find_run(run, overrides)
+    with TrainingProgress(found.checked.spec.train.epochs) as progress:
+        made = reproduction.reproduce(found, device, progress)
+    console.print_reproduction(made, as_json)
+    if not made.passed:
+        sys.exit(1)
 
 
 @zoo.command()

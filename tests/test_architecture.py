@@ -41,7 +41,7 @@ FLOORS = (
     ("zoo.run",),
     ("zoo.destination",),
     ("zoo.trainer",),
-    ("zoo.prediction", "zoo.progress", "zoo.doctor"),
+    ("zoo.prediction", "zoo.progress", "zoo.doctor", "zoo.reproduction"),
     ("zoo.console",),
     ("exporters",),
     ("cli",),

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from zoo.difference import Difference
     from zoo.origins import Origin
     from zoo.prediction import Prediction
+    from zoo.reproduction import Reproduction
     from zoo.run import Run
     from zoo.survey import Survey
     from zoo.training.evaluation import Recovered
@@ -149,6 +150,17 @@ def print_run(run: Run, recovered: Sequence[Recovered], as_json: bool) -> None:
         return
     print_metrics(metrics, recovered)
     print_table("written", ("file", "bytes"), [(str(path), f"{path.stat().st_size:,}") for path in files])
+
+
+def print_reproduction(made: Reproduction, as_json: bool) -> None:
+    """Print whether a run came out the same once more, where not, and what is another now."""
+    if as_json:
+        print_json(made.record())
+        return
+    print(made)
+    if made.environment:
+        rows = [(change.name, change.then, change.now) for change in made.environment]
+        print_table("what is another now", ("what", "then", "now"), rows)
 
 
 def print_metrics(metrics: Mapping[str, float], recovered: Sequence[Recovered]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.build import bare_model, load_rows
 from zoo.check import CheckedSpec, check_file
@@ -131,6 +131,21 @@ class Run:
                 best, kept = value, row
         return kept
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the trained tensors by their names, on the CPU.
+
+        Raises:
+            RunError: they are absent or damaged.
+        """
+        if not self.weights_file.is_file():
+            remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
+            raise RunError(f"{self.path} has no weights: its training did not end", remedy)
+        try:
+            require_seal(self.weights_file)
+            return load_file(self.weights_file)
+        except (OSError, SealError, SafetensorError) as error:
+            raise RunError(f"{self.weights_file} is damaged: {reason(error)}", "train again") from error
+
     def load_model(self) -> nn.Module:
         """Return the trained module in evaluation mode, on the CPU.
 
@@ -138,16 +153,10 @@ class Run:
             RunError: the weights are absent, damaged, or of another architecture.
         """
         model = bare_model(self.checked)
-        if not self.weights_file.is_file():
-            remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
-            raise RunError(f"{self.path} has no weights: its training did not end", remedy)
         try:
-            require_seal(self.weights_file)
-            model.load_state_dict(load_file(self.weights_file))
-        except (OSError, SealError, SafetensorError, RuntimeError) as error:
-            raise RunError(
-                f"{self.weights_file} is damaged or of another spec: {reason(error)}", "train again"
-            ) from error
+            model.load_state_dict(self.weights())
+        except RuntimeError as error:
+            raise RunError(f"{self.weights_file} is of another spec: {reason(error)}", "train again") from error
         return model
 
 

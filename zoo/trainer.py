@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from zoo.contradictions import batch_fault, scheduler_fault
 from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
-from zoo.environment import describe_run
+from zoo.environment import changes, describe_machine, describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, reason
 from zoo.files import replacing, write_text, writing
 from zoo.processes import require_rows
@@ -33,6 +34,8 @@ from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
 from zoo.training.generators import restore_generators, saving, seed_generators
 from zoo.training.loop import Training, Watcher
 from zoo.training.state import State
+
+log = logging.getLogger(__name__)
 
 
 def train_run(
@@ -61,7 +64,7 @@ def train_run(
     with destination.claimed(checked.spec.name) as path:
         run = Run(path)
         write_text(run.spec_file, _json(checked.spec.document()))
-        write_text(run.environment_file, _json(describe_run(device, checked.spec.sha256())))
+        write_text(run.environment_file, _json(describe_run(device, checked)))
         proof = begin_proof(run.frozen_file, checked, state.model)
         _train(run, checked, state, splits, watcher, world)
         _finish(run, checked, state, proof)
@@ -88,10 +91,26 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
         return run
     kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
+    _note_resume(run, device)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
     _train(run, run.checked, state, splits, watcher, world)
     _finish(run, run.checked, state, proof)
     return run
+
+
+def _note_resume(run: Run, device: torch.device) -> None:
+    """Write into environment.json with what a training goes on, where that is not what it began with.
+
+    Raises:
+        OutputError: it cannot be written.
+        RunError: it is damaged.
+    """
+    then = run.environment()
+    found = changes(then, describe_machine(device))
+    if found:
+        resumed = "; ".join(map(str, found))
+        log.warning("the training goes on with %s: its bits may be others", resumed)
+        write_text(run.environment_file, _json({**then, "resumed": resumed}))
 
 
 def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows]:

@@ -26,6 +26,7 @@ from zoo.seal import require_seal
 from zoo.tensor_order import COUNTER, Kind, restored
 
 Tensors = Mapping[str, Tensor]
+NAMEABLE = "name a run, a .safetensors file, or a .pt or .pth file that holds a state dict alone"
 SHOWN = 5  # faults in one message; a wrong file has one for every tensor
 
 # Whatever a hostile file makes torch.load, and loading what it gives, raise.
@@ -75,19 +76,28 @@ def warm_start(model: nn.Module, declared: WarmStart) -> None:
             wanted[name].copy_(tensor)
 
 
+def weights_file(source: str) -> Path:
+    """Return the file that holds the tensors of a run, or that a person names.
+
+    Raises:
+        RunError: there is none.
+    """
+    path = Path(source)
+    path = path / "model.safetensors" if path.is_dir() else path
+    if not path.is_file():
+        raise RunError(f"there are no weights at {path}", NAMEABLE)
+    return path
+
+
 def read_tensors(source: str) -> Tensors:
     """Return the tensors of a run or of a file, on the CPU; nothing in it is executed.
 
     Raises:
         RunError: there is none, or it is not a state dict.
     """
-    path = Path(source)
-    path = path / "model.safetensors" if path.is_dir() else path
-    remedy = "name a run, a .safetensors file, or a .pt or .pth file that holds a state dict alone"
-    if not path.is_file():
-        raise RunError(f"there are no weights at {path}", remedy)
+    path = weights_file(source)
     if path.suffix not in (".safetensors", ".pt", ".pth"):
-        raise RunError(f"{path} is neither a .safetensors nor a .pt or .pth file", remedy)
+        raise RunError(f"{path} is neither a .safetensors nor a .pt or .pth file", NAMEABLE)
     try:
         if (Path(source) / "spec.json").is_file():
             require_seal(path)  # a run's; a file of another program carries none
@@ -95,11 +105,11 @@ def read_tensors(source: str) -> Tensors:
             return load_file(path)
         record: object = torch.load(path, map_location="cpu", weights_only=True)
     except (*UNREADABLE, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read: {reason(error)}", remedy) from error
+        raise RunError(f"{path} cannot be read: {reason(error)}", NAMEABLE) from error
     if not isinstance(record, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in record.items()
     ):
-        raise RunError(f"{path} holds something else than named tensors", remedy)
+        raise RunError(f"{path} holds something else than named tensors", NAMEABLE)
     return record
 
 
