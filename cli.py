@@ -267,14 +267,46 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
 def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
     """Measure a run's model on the test split."""
     from zoo import console
-    from zoo.run import evaluate_run, find_run, recovered_parameters
+    from zoo.report.writing import measure_run
+    from zoo.run import find_run, recovered_parameters
 
     found = find_run(run, overrides)
-    metrics = evaluate_run(found, device)
+    metrics, evaluation = measure_run(found, device)
+    confusion = evaluation.confusion
     if as_json:
-        console.print_json({"run": str(found.path), "metrics": metrics})
+        record: dict[str, object] = {"run": str(found.path), "metrics": metrics}
+        console.print_json(record if confusion is None else record | {"confusion": confusion.record()})
     else:
         console.print_metrics(metrics, recovered_parameters(found))
+        if confusion is not None:
+            console.print_confusion(confusion)
+
+
+@zoo.command()
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("-o", "--out", type=click.Path(path_type=Path), metavar="FILE.html", help="The file.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there.")
+@_json
+def report(runs: tuple[str, ...], out: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Write a run's report anew from its files, or one page that compares several runs.
+
+    One RUN is written to RUN/report.html, several to report.html in the current folder; -o says otherwise.
+    """
+    from zoo import console
+    from zoo.report.writing import report_run, report_runs
+    from zoo.run import find_run
+
+    found = [find_run(run) for run in runs] or [find_run(None)]
+    if len(found) == 1:
+        if overwrite and out is None:
+            raise UsageError("RUN/report.html is always written anew", "leave out --overwrite, or name a file with -o")
+        path, record = report_run(found[0], out, overwrite)
+    else:
+        path, record = report_runs(found, out, overwrite)
+    if as_json:
+        console.print_json({"report": str(path), **record})
+    else:
+        print(f"written: {path}", file=sys.stderr)
 
 
 @zoo.command(context_settings={"ignore_unknown_options": True})

@@ -32,6 +32,7 @@ def test_a_run_directory_is_complete(write: Write) -> None:
     assert sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()) == [
         "checkpoints/last.pt",
         "environment.json",
+        "evaluation.json",
         "metrics.jsonl",
         "model.safetensors",
         "report.html",
@@ -108,7 +109,7 @@ def test_the_report_is_one_page_without_scripts_or_addresses(write: Write) -> No
     assert "a &lt; b &amp; c" in page
     assert "<svg" in page
     assert "<script" not in page
-    assert "http" not in page
+    assert "://" not in page
 
 
 def test_targets_that_torch_refuses_are_no_traceback_and_the_metrics_stay(write: Write, here: Path) -> None:

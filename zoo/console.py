@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from zoo.difference import Difference
     from zoo.origins import Origin
     from zoo.prediction import Prediction
+    from zoo.report.confusion import Confusion
     from zoo.reproduction import Reproduction
     from zoo.run import Run
     from zoo.survey import Survey
     from zoo.training.evaluation import Recovered
 
+MATRIX_CLASSES = 12  # whose counts fit beside each other on a terminal
+SHOWN_CLASSES = 30
 PIPED_WIDTH = 1000  # columns; a pipe has no edge to wrap at
 
 
@@ -170,6 +173,21 @@ def print_metrics(metrics: Mapping[str, float], recovered: Sequence[Recovered]) 
         header = ("parameter", "true", "learned", "difference")
         pairs = [(p.name, short(p.true), f"{p.learned:.6f}", f"{p.learned - p.true:+.1e}") for p in recovered]
         print_table("learned beside true", header, pairs)
+
+
+def print_confusion(found: Confusion) -> None:
+    """Print the confusion matrix, or the most frequent confusions of many classes, and the scores of the classes."""
+    if len(found.classes) <= MATRIX_CLASSES:
+        rows = [(name, *map(str, row)) for name, row in zip(found.classes, found.counts, strict=True)]
+        print_table("confusion: rows are true classes, columns predicted ones", ("", *found.classes), rows)
+    elif pairs := found.pairs(SHOWN_CLASSES):
+        rows = [(pair.true, pair.predicted, f"{pair.targets:,}", f"{pair.share:.1%}") for pair in pairs]
+        print_table("the most frequent confusions", ("true", "predicted", "targets", "of the true class"), rows)
+    scores = found.scores()
+    worst = scores if len(scores) <= SHOWN_CLASSES else sorted(scores, key=lambda score: score.f1)[:SHOWN_CLASSES]
+    title = "classes" if worst is scores else f"the {SHOWN_CLASSES} classes of {len(scores)} with the lowest F1"
+    lines = [(s.name, f"{s.rows:,}", f"{s.precision:.4f}", f"{s.recall:.4f}", f"{s.f1:.4f}") for s in worst]
+    print_table(title, ("class", "targets", "precision", "recall", "F1"), lines)
 
 
 def print_predictions(predictions: Sequence[Prediction], as_json: bool) -> None:

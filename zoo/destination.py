@@ -20,6 +20,7 @@ ENTRIES = {
     "metrics.jsonl",
     "model.safetensors",
     "checkpoints",
+    "evaluation.json",
     "report.html",
     "export",
 }

@@ -2,7 +2,8 @@
 
 ::
 
-    runs/NAME/  spec.json  environment.json  metrics.jsonl  model.safetensors  checkpoints/last.pt  report.html
+    runs/NAME/  spec.json  environment.json  metrics.jsonl  model.safetensors  checkpoints/last.pt  evaluation.json
+                report.html
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from zoo.device import find_device
 from zoo.errors import RunError, UsageError, reason
 from zoo.nearest import suggestion
 from zoo.seal import SealError, require_seal
-from zoo.training.evaluation import Recovered, evaluate, recovered
+from zoo.training.evaluation import Observer, Recovered, evaluate, recovered
 from zoo.training.loop import Row
 from zoo.training.objective import objective_of
 
@@ -74,6 +75,11 @@ class Run:
     def frozen_file(self) -> Path:
         """Return frozen.json: what the frozen tensors were before and after, where the spec freezes some."""
         return self.path / "frozen.json"
+
+    @property
+    def evaluation_file(self) -> Path:
+        """Return evaluation.json: what the kept weights answer on the test split, as far as the report shows it."""
+        return self.path / "evaluation.json"
 
     @property
     def report_file(self) -> Path:
@@ -227,8 +233,10 @@ def _spec_name(run: Run) -> str:
         return ""  # a spoiled run has no name to be found by; named by its path it gets its own error
 
 
-def evaluate_run(run: Run, device_name: str) -> dict[str, float]:
-    """Return the loss and the metrics of a run's model on the test split.
+def evaluate_run(
+    run: Run, device_name: str, observe: Observer = lambda inputs, output, targets: None
+) -> dict[str, float]:
+    """Return the loss and the metrics of a run's model on the test split; `observe` sees each batch.
 
     Raises:
         ZooError: the weights, the data or the device are not here.
@@ -237,7 +245,7 @@ def evaluate_run(run: Run, device_name: str) -> dict[str, float]:
     model = run.load_model().to(device)
     rows = load_rows(run.checked, "test").to(device)
     counted = load_rows(run.checked, "train").targets if run.checked.spec.loss.counts_classes else None
-    measured = evaluate(model, objective_of(run.checked, device, counted), rows)
+    measured = evaluate(model, objective_of(run.checked, device, counted), rows, observe=observe)
     return {f"test_{name}": value for name, value in measured.items()}
 
 

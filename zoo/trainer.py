@@ -24,7 +24,7 @@ from zoo.environment import changes, describe_machine, describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, reason
 from zoo.files import replacing, write_text, writing
 from zoo.processes import require_rows
-from zoo.report import render
+from zoo.report.writing import report_training
 from zoo.run import Run
 from zoo.seal import SealError, require_seal, sealed_tensors
 from zoo.training import state as training_state
@@ -66,8 +66,7 @@ def train_run(
         write_text(run.spec_file, _json(checked.spec.document()))
         write_text(run.environment_file, _json(describe_run(device, checked)))
         proof = begin_proof(run.frozen_file, checked, state.model)
-        _train(run, checked, state, splits, watcher, world)
-        _finish(run, checked, state, proof)
+        _finish(run, _train(run, checked, state, splits, watcher, world), proof)
     return run
 
 
@@ -93,8 +92,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
     _note_resume(run, device)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
-    _train(run, run.checked, state, splits, watcher, world)
-    _finish(run, run.checked, state, proof)
+    _finish(run, _train(run, run.checked, state, splits, watcher, world), proof)
     return run
 
 
@@ -126,7 +124,7 @@ def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
 
 def _train(
     run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher, world: World
-) -> None:
+) -> Training:
     """Train to the end; write metrics and checkpoints on the way."""
     save = saving(world, partial(training_state.save, run.checkpoint_file))
 
@@ -152,21 +150,23 @@ def _train(
         remedy = f"{error.remedy} {run.path}"
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
     save(state)
+    return training
 
 
-def _finish(run: Run, checked: CheckedSpec, state: State, proof: FrozenProof | None) -> None:
+def _finish(run: Run, training: Training, proof: FrozenProof | None) -> None:
     """Write report and weights, once what was to stay as it was is proven to have stayed.
 
     Raises:
         FrozenMoved: it has not.
         OutputError: a file cannot be written.
     """
-    write_text(run.report_file, render(checked.spec.document(), run.environment(), run.rows()))
+    checked, state = training.checked, training.state
     stopping = checked.spec.train.early_stopping
     best = stopping is not None and stopping.restore_best
     weights = _best_of(run) if best else state.measured.state_dict()
     if proof is not None:
         proof.conclude(weights, state.model)
+    report_training(run, weights, training.objective, training.splits["test"])
     _write_weights(run.weights_file, checked, weights)
 
 

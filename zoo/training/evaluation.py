@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -27,8 +27,18 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def evaluate(model: nn.Module, objective: Objective, rows: Rows, world: World = World.alone) -> dict[str, float]:
-    """Return the mean of the loss and of each metric over all rows, whatever the batches.
+Observer = Callable[[Tensor, Tensor, Tensor], None]
+"""Sees what a model is given, what it answers, and the targets."""
+
+
+def evaluate(
+    model: nn.Module,
+    objective: Objective,
+    rows: Rows,
+    world: World = World.alone,
+    observe: Observer = lambda inputs, output, targets: None,
+) -> dict[str, float]:
+    """Return the mean of the loss and of each metric over all rows, whatever the batches; `observe` sees each batch.
 
     Rows must be on the model's device. A batch's mean counts by what it was divided by; one with reduction "sum" is a
     sum per row. Of several processes each measures some of the batches; the sums are added in the order of one process.
@@ -36,7 +46,7 @@ def evaluate(model: nn.Module, objective: Objective, rows: Rows, world: World = 
     metrics, size = objective.metrics, objective.rows
     starts = range(0, len(rows), size)
     with evaluating(model):
-        mine = [_sums(model, objective, rows, start) for start in starts[world.rank :: world.size]]
+        mine = [_sums(model, objective, rows, start, observe) for start in starts[world.rank :: world.size]]
     shares = world.gathered([[tensor.cpu() for tensor in sums] for sums in mine]) if world.several else [mine]
     parts = [shares[index % world.size][index // world.size] for index in range(len(starts))]
     loss, mass, *sums = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
@@ -46,11 +56,12 @@ def evaluate(model: nn.Module, objective: Objective, rows: Rows, world: World = 
     return measured
 
 
-def _sums(model: nn.Module, objective: Objective, rows: Rows, start: int) -> list[Tensor]:
+def _sums(model: nn.Module, objective: Objective, rows: Rows, start: int, observe: Observer) -> list[Tensor]:
     """Return the loss, what it is divided by, and each metric's numbers, summed over a batch."""
     inputs = rows.inputs[start : start + objective.rows].clone()  # an in-place layer may overwrite it
     targets = rows.targets[start : start + objective.rows]
     output = model(inputs)
+    observe(rows.inputs[start : start + objective.rows], output, targets)
     value = objective(output, targets).double()
     weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
     loss = torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN
