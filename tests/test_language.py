@@ -10,15 +10,16 @@ import pytest
 
 from conftest import REPOSITORY, linear
 from zoo.build import fresh_model
-from zoo.check import check_file
 from zoo.choice import Choice
 from zoo.data import DATA
+from zoo.inheritance import read_spec
 from zoo.initializers import INITIALIZERS
 from zoo.layers import LAYERS
 from zoo.losses import LOSSES
 from zoo.metrics import METRICS
 from zoo.optimizers import OPTIMIZERS
 from zoo.schedulers import SCHEDULERS
+from zoo.searched import check_searched
 from zoo.transforms import AUGMENTATIONS, TRANSFORMS
 
 GUIDE = (REPOSITORY / "specs" / "README.md").read_text(encoding="utf-8")
@@ -35,7 +36,8 @@ def test_an_example_is_checked_and_built(text: str, tmp_path: Path) -> None:
     base = {} if "extends" in fragment else linear(data__weights=[1.0, 2.0, 3.0])
     file = tmp_path / "example.json"
     file.write_text(json.dumps(base | fragment))
-    assert fresh_model(check_file(str(file))) is not None
+    for point in check_searched(read_spec(str(file))).points:
+        assert fresh_model(point) is not None
 
 
 def test_every_key_of_a_spec_is_explained() -> None:

@@ -11,9 +11,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from conftest import REPOSITORY
+from conftest import REPOSITORY, linear
 from zoo.errors import SpecError
-from zoo.schema import CHOICES, definition_names, json_schema
+from zoo.schema import CHOICES, definition_names, json_schema, search_schema
+from zoo.searched import check_searched
 from zoo.source import Source
 from zoo.spec import Spec, Template, parse
 from zoo.strict import Strict
@@ -297,3 +298,50 @@ def test_a_number_with_a_point_and_no_fraction_is_whole_to_both() -> None:
         True,
         False,
     ]
+
+
+@cache
+def searching() -> Draft202012Validator:
+    Draft202012Validator.check_schema(search_schema())
+    return Draft202012Validator(search_schema())
+
+
+@pytest.mark.parametrize("name", ["linear3", "lenet5", "resnet50_finetune"])
+def test_the_schema_with_searches_takes_plain_specs(name: str) -> None:
+    assert not list(searching().iter_errors(json.loads((REPOSITORY / "specs" / f"{name}.json").read_text())))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer__lr": {"search": "log_uniform", "low": 1e-5, "high": 0.1}},
+        {"optimizer": {"search": "choice", "values": [{"type": "Adam"}, {"type": "SGD", "lr": 1}]}},
+        {"train__batch_size": {"search": "int", "low": 4, "high": 8, "step": 2}},
+        {"train__epochs": {"search": "log_int", "low": 1, "high": 8}},
+        {"data__weights": [{"search": "uniform", "low": 1, "high": 8}, 2]},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_search_fits_the_schema_with_searches_alone(changes: dict[str, Any]) -> None:
+    document = linear(**changes)
+    assert not list(searching().iter_errors(document))
+    assert list(Draft202012Validator(whole()).iter_errors(document))
+    assert check_searched(Source("spec.json", "{}", document)).points
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer__lr": {"search": "log_uniform", "low": 0, "high": 0.1}},
+        {"optimizer__lr": {"search": "loguniform", "low": 1, "high": 2}},
+        {"optimizer__lr": {"search": "choice", "values": []}},
+        {"optimizer__lr": "high"},
+        {"name": {"search": "choice", "values": ["a", "b"]}},
+    ],
+    ids=str,
+)
+def test_what_is_wrong_is_refused_with_searches_too(changes: dict[str, Any]) -> None:
+    document = linear(**changes)
+    assert list(searching().iter_errors(document))
+    with pytest.raises(SpecError):
+        check_searched(Source("spec.json", "{}", document))

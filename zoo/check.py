@@ -13,6 +13,7 @@ from zoo.errors import MOST_TOLD, DataError, Path, Problem, ShapeError, SpecErro
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
 from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
+from zoo.search import unset
 from zoo.shapes import Shape
 from zoo.source import Source
 from zoo.spec import Spec, parse
@@ -40,6 +41,9 @@ def check(source: Source) -> CheckedSpec:
     Raises:
         SpecError: the spec has problems; all that can be told at once.
     """
+    searches = unset(source)
+    if searches:
+        raise SpecError(searches)
     source, misplaced = written_out(source)
     try:
         spec = parse(source)

@@ -192,6 +192,8 @@ def _name_of(source: Source, path: Path, root: type[Strict]) -> str:
     model = _class_at(root, source.value, path)
     if model is not None and "type" in model.model_fields:
         return model.__name__
+    if model is not None and "search" in model.model_fields:
+        return str(get_args(model.model_fields["search"].annotation)[0])
     return _dotted(path)
 
 

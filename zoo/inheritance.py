@@ -1,6 +1,6 @@
 """Inheritance: a spec that `extends` another takes over what it does not say itself.
 
-Objects are merged key by key, everything else is replaced; so is an object that says another `type`.
+Objects are merged key by key, everything else is replaced; so is an object that says another `type`, and a search.
 """
 
 from __future__ import annotations
@@ -79,6 +79,8 @@ def _refusal(source: Source, message: str, remedy: str) -> SpecError:
 # Any: JSON values.
 def _merged(base: Any, own: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+    if isinstance(base.get("search"), str) or isinstance(own.get("search"), str):
         return own
     if "type" in own and own["type"] != base.get("type", own["type"]):
         return own

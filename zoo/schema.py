@@ -14,6 +14,7 @@ from zoo.metrics import METRICS
 from zoo.models import MODELS
 from zoo.optimizers import OPTIMIZERS
 from zoo.schedulers import SCHEDULERS
+from zoo.search import KINDS
 from zoo.spec import Spec
 from zoo.strict import Strict
 from zoo.transforms import AUGMENTATIONS, TRANSFORMS
@@ -31,6 +32,8 @@ CHOICES: tuple[Choice, ...] = (
     SCHEDULERS,
     TRANSFORMS,
 )
+UNSEARCHED = ("$schema", "name", "summary", "extends")
+"""Keys of a spec that no search may stand for."""
 
 
 def definition_names() -> dict[type[Strict], str]:
@@ -75,6 +78,47 @@ def json_schema() -> dict[str, Any]:
     whole["else"]["properties"]["init"] = {"anyOf": [several, {"$ref": "#/$defs/AnyInitializer"}], **said}
     title = "A spec of zoo: what a model is"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **whole, "title": title}
+
+
+# Any: a JSON value.
+def search_schema() -> dict[str, Any]:
+    """Return the schema of a spec in which a search may stand for a value."""
+    whole = _with_searches(json_schema())
+    for key in UNSEARCHED:
+        whole["else"]["properties"][key] = whole["else"]["properties"][key]["anyOf"][0]
+    kinds = {kind.__name__: kind.model_json_schema() for kind in KINDS.values()}
+    places = [{"$ref": f"#/$defs/{name}Search"} for name in kinds]
+    searches = {f"{name}Search": {**kind, "title": f"{name}Search"} for name, kind in kinds.items()}
+    definitions = {**whole["$defs"], **searches, "AnySearch": {"oneOf": places}}
+    return {**whole, "$defs": dict(sorted(definitions.items())), "title": "A spec of zoo, with searches for zoo tune"}
+
+
+# Any: a JSON value.
+def _with_searches(value: Any) -> Any:
+    """Return the schema with a search beside each value of an option, and beside each member of a list."""
+    if isinstance(value, list):
+        return [_with_searches(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_searches(part) for key, part in value.items()}
+    if isinstance(found.get("properties"), dict):
+        options = found["properties"].items()
+        found["properties"] = {key: part if key == "type" else _or_search(part) for key, part in options}
+    if isinstance(found.get("items"), dict):
+        found["items"] = _or_search(found["items"])
+    if isinstance(found.get("prefixItems"), list):
+        found["prefixItems"] = [_or_search(part) for part in found["prefixItems"]]
+    return found
+
+
+# Any: a JSON value.
+def _or_search(schema: Any) -> Any:
+    """Return the schema of a value or a search for it, with what an editor says of it outside."""
+    if not isinstance(schema, dict):
+        return schema
+    outside = {key: part for key, part in schema.items() if key in ("description", "default")}
+    inside = {key: part for key, part in schema.items() if key not in outside}
+    return {"anyOf": [inside, {"$ref": "#/$defs/AnySearch"}], **outside}
 
 
 # Any: a JSON value.

@@ -53,7 +53,9 @@ class Source:
     def _written(self, path: Path) -> Path:
         """Return where the text has what stands at `path`."""
         for _ in range(notation.DEEPEST):
-            found = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.aliases), None)
+            known = (path[:n] for n in range(len(path), 0, -1) if path[:n] in self.aliases)
+            # What is put in from below its own place, as one of a search's values is, stands there already.
+            found = next((one for one in known if path[: len(self.aliases[one])] != self.aliases[one]), None)
             if found is None:
                 break
             path = (*self.aliases[found], *path[len(found) :])

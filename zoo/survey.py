@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.catalog import SCHEMA_NAME
-from zoo.check import check_file
 from zoo.errors import Problem, SpecError, UsageError
+from zoo.inheritance import read_spec
+from zoo.searched import check_searched
 
 _WILD = frozenset("*?[")
 
@@ -60,7 +61,7 @@ def survey(references: Sequence[str], overrides: Sequence[str] = ()) -> Survey:
         if name in passed_over:
             continue
         try:
-            check_file(name, overrides)
+            check_searched(read_spec(name, overrides))
         except SpecError as error:
             problems += error.problems
             faulty.append(name)
