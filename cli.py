@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -113,12 +113,13 @@ def diff(first: str, second: str, as_json: bool) -> None:
 
 
 @zoo.command()
-def schema() -> None:
+@click.option("--search", is_flag=True, help="Of specs with searches, for zoo tune.")
+def schema(search: bool) -> None:
     """Print the JSON Schema of specs, for editors."""
     from zoo import console
-    from zoo.schema import json_schema
+    from zoo.schema import json_schema, search_schema
 
-    console.print_json(json_schema())
+    console.print_json(search_schema() if search else json_schema())
 
 
 @zoo.command()
@@ -230,6 +231,39 @@ def _show_notes(shown: bool = True) -> None:
     logging.getLogger("zoo").setLevel(logging.INFO if shown else logging.CRITICAL)
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.INFO)  # where the program around zoo has said nothing else
+
+
+@zoo.command()
+@click.argument("spec")
+@_set
+@click.option("--trials", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="Trials in all.")
+@click.option("--metric", default="validation_loss", show_default=True, help="What the best trial is best at.")
+@click.option("--pruner", type=click.Choice(["median", "hyperband", "none"]), default="median", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of what is drawn.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Trials at a time.")
+@click.option("--resume", is_flag=True, help="Go on with the search in the directory.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the search; by default runs/tune-NAME.")
+@click.option("--storage", metavar="URL", help="A database that several machines share.")
+@_device
+@_json
+def tune(
+    spec: str, overrides: tuple[str, ...], metric: str, resume: bool, workers: int, as_json: bool, **how: Any
+) -> None:
+    """Search for the best values: those written {"search": "log_uniform", "low": 1e-5, "high": 0.1} and the like."""
+    from zoo.inheritance import read_spec
+    from zoo.searched import check_searched, goal_of
+
+    searched = check_searched(read_spec(spec, overrides))  # before torch is imported: a wrong spec is told at once
+    goal = goal_of(searched, metric)
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise UsageError("zoo tune needs optuna, which is not here", "pip install 'zoo[tune]'") from error
+    from zoo import console
+    from zoo.tune import tune as search
+    from zoo.tuning import Tuning
+
+    console.print_found(search(Tuning(searched, goal, **how), resume, workers), as_json)
 
 
 def _print_run(run: Run, as_json: bool) -> None:

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from zoo.run import Run
     from zoo.survey import Survey
     from zoo.training.evaluation import Recovered
+    from zoo.tuning import Found
 
 MATRIX_CLASSES = 12  # whose counts fit beside each other on a terminal
 SHOWN_CLASSES = 30
+MOST_TRIALS = 10  # of a search that are shown
 PIPED_WIDTH = 1000  # columns; a pipe has no edge to wrap at
 
 
@@ -200,3 +202,20 @@ def print_predictions(predictions: Sequence[Prediction], as_json: bool) -> None:
     else:
         likeliest = [(p.input, *next(iter((p.probabilities or {}).items()))) for p in predictions]
         print_table("", ("input", "class", "probability"), [(name, kind, f"{p:.4f}") for name, kind, p in likeliest])
+
+
+def print_found(found: Found, as_json: bool) -> None:
+    """Print the best trials of a search, and where the best spec is."""
+    if as_json:
+        print_json(found.record())
+        return
+    from zoo.tuning import shown
+
+    ranked, written = found.ranked(), found.tuning.best_file
+    names = list(dict.fromkeys(name for trial in ranked for name in trial.parameters))
+    rows = []
+    for trial in ranked[:MOST_TRIALS]:
+        values = [shown(trial.parameters[name]) if name in trial.parameters else "" for name in names]
+        rows.append((f"{trial.number:04}", shown(trial.value), *values))
+    print_table(found.counts(), ("trial", found.tuning.goal.metric.replace("_", " "), *names), rows)
+    print_table("written", ("file", "bytes"), [(str(written), f"{written.stat().st_size:,}")])
