@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.check import CheckedSpec
 from zoo.report.confusion import Confusion
 from zoo.report.evaluation import Evaluation, Mistake, Scatter, parameters_of
-from zoo.report.images import is_picture, picture
+from zoo.report.thumbnails import is_picture, thumbnail
 from zoo.shapes import class_axis
 from zoo.training.evaluation import Recovered
 
@@ -107,7 +107,7 @@ class Collector:
             true=names[wrong.true],
             predicted=names[wrong.predicted],
             probability=min(1.0, wrong.probability),  # a softmax may round above 1
-            image=picture(wrong.image, self._checked.spec.data.pipeline()),
+            image=thumbnail(wrong.image, self._checked.spec.data.pipeline()),
         )
 
     def _scatter(self) -> Scatter:

@@ -13,7 +13,6 @@ from zoo.data import Rows
 from zoo.errors import UsageError
 from zoo.files import write_text
 from zoo.report.collector import Collector
-from zoo.report.comparison import comparison_of, comparison_page
 from zoo.report.evaluation import Evaluation
 from zoo.report.record import read_record
 from zoo.report.run_page import run_page
@@ -76,6 +75,8 @@ def report_runs(runs: Sequence[Run], out: Path | None, overwrite: bool) -> tuple
         RunError: a file of a run is absent or damaged.
         UsageError: a run is named twice, the runs have nothing in common, or the page is there already.
     """
+    from zoo.report.comparison import comparison_of, comparison_page  # a training needs none of it
+
     paths = [run.path.resolve() for run in runs]
     twice = [run.path for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1]
     if twice:

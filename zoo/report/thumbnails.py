@@ -1,4 +1,4 @@
-"""Images of a report: a row that a model was given, as a person saw it before the transforms, in a data address."""
+"""Thumbnails: a row that a model was given, as a person saw it before the transforms, in a data address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def is_picture(shape: Shape) -> bool:
     return shape.rank == 4 and shape.dims[1] in (1, 3)
 
 
-def picture(image: Tensor, pipeline: Sequence[Transform]) -> str:
+def thumbnail(image: Tensor, pipeline: Sequence[Transform]) -> str:
     """Return an image as a PNG in a data address; a small one is enlarged as squares.
 
     Args:
