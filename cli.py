@@ -225,7 +225,7 @@ def _resume(reference: str, overrides: tuple[str, ...], device: str, world: Worl
 
 
 def _show_notes(shown: bool = True) -> None:
-    """Let what a training says beside its numbers, through Python's logging, appear on stderr."""
+    """Let what a command says beside its numbers, through Python's logging, appear on stderr."""
     import logging
 
     logging.getLogger("zoo").setLevel(logging.INFO if shown else logging.CRITICAL)
@@ -305,6 +305,7 @@ def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: 
     from zoo.run import find_run, recovered_parameters
 
     found = find_run(run, overrides)
+    _show_notes()
     metrics, evaluation = measure_run(found, device)
     confusion = evaluation.confusion
     if as_json:

@@ -18,7 +18,7 @@ from zoo.checked import CheckedSpec
 from zoo.contradictions import batch_fault, scheduler_fault
 from zoo.errors import DataError
 from zoo.source import Source
-from zoo.trainer import _load_splits
+from zoo.trainer import _open_splits
 
 
 def checked(document: Document) -> CheckedSpec:
@@ -207,4 +207,4 @@ def test_training_refuses_a_scheduler_for_which_the_rows_are_too_few() -> None:
         spec, spec=spec.spec.model_copy(update={"train": spec.spec.train.model_copy(update={"epochs": 1})})
     )
     with pytest.raises(DataError, match="StepLR needs 10 steps to do what it says, but it has 5 steps"):
-        _load_splits(unknown, torch.device("cpu"))
+        _open_splits(unknown, torch.device("cpu"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from zoo.check import CheckedSpec
 from zoo.data import Inputs, Rows, Split
+from zoo.data.stored import Streamable
 from zoo.device import fitting
 from zoo.errors import DataError
 from zoo.graph import graph_module, is_chain
@@ -17,6 +19,8 @@ from zoo.models.known import Architecture
 from zoo.patterns import selected
 from zoo.transforms import Transform
 from zoo.warm_start import initialize
+
+PART = 2**22  # bytes of rows that are transformed at once when a split is loaded
 
 
 def build_model(checked: CheckedSpec, pretrained: bool = False) -> nn.Module:
@@ -111,11 +115,54 @@ def load_rows(checked: CheckedSpec, split: Split) -> Rows:
     Raises:
         DataError: the data is absent, incomplete or unreadable.
     """
-    data = checked.spec.data
+    data, transforms = checked.spec.data, fixed_transforms(checked, split)
     with fitting(f"the {split} split", "use fewer rows"):
+        if not transforms:
+            return data.load(split)
+        stored = data.stored(split) if isinstance(data, Streamable) else None
+        if stored is not None:
+            return _gathered(stored.read, len(stored), chain(transforms))
         rows = data.load(split)
-        transforms = data.early() if split == "train" and data.random() else (*data.early(), *data.late())
-        return Rows(_transform(transforms, rows.inputs), rows.targets)
+        return _gathered(partial(_part, rows), len(rows), chain(transforms))
+
+
+def fixed_transforms(checked: CheckedSpec, split: Split) -> tuple[Transform, ...]:
+    """Return what happens to the rows of a split once, and is the same for every epoch."""
+    data = checked.spec.data
+    return data.early() if split == "train" and data.random() else (*data.early(), *data.late())
+
+
+def chain(transforms: Iterable[Transform]) -> Callable[[Tensor], Tensor]:
+    """Return the function that does one transform after the other."""
+    steps = [transform.build() for transform in transforms]
+
+    def apply(inputs: Tensor) -> Tensor:
+        for step in steps:
+            inputs = step(inputs)
+        return inputs
+
+    return apply
+
+
+def _part(rows: Rows, numbers: range) -> Rows:
+    return Rows(rows.inputs[numbers.start : numbers.stop], rows.targets[numbers.start : numbers.stop])
+
+
+def _gathered(read: Callable[[range], Rows], count: int, change: Callable[[Tensor], Tensor]) -> Rows:
+    """Return rows, changed part by part, so that they are in memory once and not once for each change."""
+    size = max(1, PART // max(1, read(range(1)).inputs.nbytes))
+    parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    inputs = torch.empty(0)
+    targets: list[Tensor] = []
+    for part in parts:
+        rows = read(part)
+        changed = change(rows.inputs)
+        if not targets:
+            inputs = changed if len(parts) == 1 else changed.new_empty((count, *changed.shape[1:]))
+        if len(parts) > 1:
+            inputs[part.start : part.stop] = changed
+        targets.append(rows.targets)
+    return Rows(inputs, torch.cat(targets))
 
 
 def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:
@@ -128,10 +175,4 @@ def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:
     read = data.read(inputs)
     if not len(read.rows):
         raise DataError("there are no rows in the input", "give at least one row")
-    return Inputs(read.names, _transform((*data.early(), *data.late()), read.rows))
-
-
-def _transform(transforms: Iterable[Transform], inputs: torch.Tensor) -> torch.Tensor:
-    for transform in transforms:
-        inputs = transform.build()(inputs)
-    return inputs
+    return Inputs(read.names, chain((*data.early(), *data.late()))(read.rows))

@@ -7,6 +7,7 @@
     ├── ShapeError            an option does not fit a shape; the check turns it into a problem
     ├── UsageError            the command names something that does not exist
     ├── DataError             data is absent, incomplete or unreadable
+    │   └── WorkerLost        a process that reads rows has died
     ├── DeviceError           the device asked for is not here
     ├── OutOfMemory           the model, the data or a step does not fit
     ├── RunError              a run directory is absent, unfinished or damaged
@@ -135,6 +136,10 @@ class UsageError(ZooError):
 
 class DataError(ZooError):
     """Data is absent, incomplete or unreadable."""
+
+
+class WorkerLost(DataError):
+    """A process that reads rows has died."""
 
 
 class DeviceError(ZooError):

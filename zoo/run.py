@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zoo.build import bare_model, load_rows
+from zoo.build import bare_model
 from zoo.check import CheckedSpec, check_file
 from zoo.data import DATA, Data
 from zoo.device import find_device
@@ -29,6 +29,7 @@ from zoo.seal import SealError, require_seal
 from zoo.training.evaluation import Observer, Recovered, evaluate, recovered
 from zoo.training.loop import Row
 from zoo.training.objective import objective_of
+from zoo.training.splits import open_splits, target_rows
 
 RUNS = Path("runs")
 
@@ -243,8 +244,8 @@ def evaluate_run(
     """
     device = find_device(device_name)
     model = run.load_model().to(device)
-    rows = load_rows(run.checked, "test").to(device)
-    counted = load_rows(run.checked, "train").targets if run.checked.spec.loss.counts_classes else None
+    rows = open_splits(run.checked, device, ["test"])["test"]
+    counted = target_rows(run.checked, "train") if run.checked.spec.loss.counts_classes else None
     measured = evaluate(model, objective_of(run.checked, device, counted), rows, observe=observe)
     return {f"test_{name}": value for name, value in measured.items()}
 

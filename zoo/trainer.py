@@ -14,14 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
-from zoo.build import load_rows
 from zoo.check import CheckedSpec
 from zoo.contradictions import batch_fault, scheduler_fault
 from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import changes, describe_machine, describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, reason
+from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, WorkerLost, reason
 from zoo.files import replacing, write_text, writing
 from zoo.processes import require_rows
 from zoo.report.writing import report_training
@@ -33,7 +32,9 @@ from zoo.training.distributed import World, is_lost, lost
 from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
 from zoo.training.generators import restore_generators, saving, seed_generators
 from zoo.training.loop import Training, Watcher
+from zoo.training.splits import open_splits
 from zoo.training.state import State
+from zoo.training.streaming import Stream
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def train_run(
     device = find_device(world.device_name(device_name))
     spec = checked.spec
     checked = replace(checked, spec=spec.model_copy(update={"data": spec.data.fitted()}))
-    splits = _load_splits(checked, device)
+    splits = _open_splits(checked, device)
     world.require_agreement("a spec of sha256", checked.spec.sha256())
     state = training_state.begin(checked, device, len(splits["train"]))
     seed_generators(world, checked.spec.train.seed)
@@ -81,7 +82,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
     require_rows(run.checked.spec.train.batch_size, world.size)
     device = find_device(world.device_name(device_name))
-    splits = _load_splits(run.checked, device)
+    splits = _open_splits(run.checked, device)
     state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
     restore_generators(world, state, run.checked.spec.train.seed)
     world.require_agreement("a checkpoint of", (state.spec_sha256, state.epoch, state.step))
@@ -111,19 +112,19 @@ def _note_resume(run: Run, device: torch.device) -> None:
         write_text(run.environment_file, _json({**then, "resumed": resumed}))
 
 
-def _load_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows]:
-    splits = {split: load_rows(checked, split) for split in checked.spec.data.splits}
+def _open_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows | Stream]:
+    splits = open_splits(checked, device, checked.spec.data.splits)
     fault = batch_fault(checked, len(splits["train"]))
     if fault is not None:
         raise DataError(*fault)
     unscheduled = scheduler_fault(checked, len(splits["train"]))
     if unscheduled is not None:
         raise DataError(unscheduled.message, unscheduled.remedy)
-    return {split: rows.to(device) for split, rows in splits.items()}
+    return splits
 
 
 def _train(
-    run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher, world: World
+    run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows | Stream], watcher: Watcher, world: World
 ) -> Training:
     """Train to the end; write metrics and checkpoints on the way."""
     save = saving(world, partial(training_state.save, run.checkpoint_file))
@@ -140,6 +141,11 @@ def _train(
     except Diverged as error:
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
+    except WorkerLost as error:
+        kept = run.checkpoint_file.is_file()
+        message = f"{error.message}; checkpoint {run.checkpoint_file}" if kept else error.message
+        remedy = f"{error.remedy}; to go on: zoo train --resume {run.path}" if kept else error.remedy
+        raise WorkerLost(message, remedy) from error
     except (RuntimeError, IndexError, ValueError) as error:
         if world.several and is_lost(error):
             raise lost() from error
@@ -149,6 +155,9 @@ def _train(
     except Interrupted as error:
         remedy = f"{error.remedy} {run.path}"
         raise Interrupted(f"{error.message}; checkpoint {run.checkpoint_file}", remedy, error.signal_number) from error
+    finally:
+        for rows in splits.values():
+            rows.close()
     save(state)
     return training
 
@@ -170,7 +179,9 @@ def _finish(run: Run, training: Training, proof: FrozenProof | None) -> None:
     _write_weights(run.weights_file, checked, weights)
 
 
-def _follow(checked: CheckedSpec, state: State, splits: dict[Split, Rows], watcher: Watcher, world: World) -> None:
+def _follow(
+    checked: CheckedSpec, state: State, splits: dict[Split, Rows | Stream], watcher: Watcher, world: World
+) -> None:
     """Take part in a training that rank 0 records: do all that the processes do together, and write nothing."""
     save = saving(world, lambda state: None)
     training = Training(state, checked, splits, watcher, save, clock=Clock(world=world), world=world)

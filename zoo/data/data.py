@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -69,9 +69,31 @@ class Rows:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    @property
+    def device(self) -> torch.device:
+        """Return where the rows are."""
+        return self.inputs.device
+
     def to(self, device: torch.device) -> Rows:
-        """Return the rows on a device."""
-        return Rows(self.inputs.to(device), self.targets.to(device))
+        """Return the rows on a device; windows that overlap still do."""
+        return Rows(_moved(self.inputs, device), _moved(self.targets, device))
+
+    def batches(self, starts: Iterable[int], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets of so many rows from each of these on."""
+        for start in starts:
+            yield self.inputs[start : start + size], self.targets[start : start + size]
+
+    def close(self) -> None:
+        """Do nothing: no process reads them."""
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; of a view that shows numbers more than once, these alone are copied."""
+    held = tensor.untyped_storage().nbytes() // tensor.element_size()
+    if tensor.device == device or held >= tensor.numel():
+        return tensor.to(device)
+    base = tensor.as_strided((held,), (1,), 0).to(device)
+    return base.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
 @dataclass(frozen=True)
@@ -133,6 +155,10 @@ class Data(Strict):
             DataError: as `load`.
         """
         return self
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of the rows when a training begins."""
+        return ()
 
     def pipeline(self) -> tuple[Transform, ...]:
         """Return the transforms between the source and the model."""

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
 from zoo.data.folders import is_folder
 from zoo.data.image_source import ImageSource
-from zoo.data.images import decode_image
 from zoo.data.splitting import Seeded, refuse_validation
+from zoo.data.stored import Streamable
+from zoo.data.stored_images import StoredImages
 from zoo.errors import DataError
 from zoo.shapes import Shape
-from zoo.strict import model_validator
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from zoo.strict import Field, model_validator
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 COUNTED = 50_000  # files and folders that a check looks at: listing more takes longer than a check may
 
 
-class ImageFolder(ImageSource, Seeded):
+class ImageFolder(ImageSource, Streamable, Seeded):
     """Image files in ROOT/train/CLASS and ROOT/test/CLASS, or ROOT/val/CLASS where there is no test folder.
 
     Source: https://docs.pytorch.org/vision/stable/generated/torchvision.datasets.ImageFolder.html
     """
 
-    whereabouts: ClassVar[tuple[str, ...]] = ("root",)
+    whereabouts: ClassVar[tuple[str, ...]] = ("root", *Streamable.streaming)
 
     type: Literal["ImageFolder"]
     root: FilePath
@@ -39,12 +37,33 @@ class ImageFolder(ImageSource, Seeded):
     """Names of the folders in train, in the order of the class numbers; by default they are looked up, sorted."""
     validation: Fraction | Literal["val"] | None = None  # type: ignore[assignment]  # wider than Seeded's
     """Part of train that is kept out to validate on, or "val" for that folder; by default there is no such split."""
+    corrupt: Literal["stop", "skip"] = "stop"
+    """What a file does that cannot be decoded: end the training, or be left out.
+
+    To leave them out, every file is decoded once before the training begins, so that an epoch has the same rows always.
+    """
+    skipped: tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...] | None = None
+    """The files below root that are left out, with corrupt: skip; by default those that cannot be decoded.
+
+    A training writes them into its run, so that it stays what it is.
+    """
 
     @model_validator(mode="after")
     def _class_names_are_different(self) -> Self:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise ValueError("a class stands twice in classes; remove one")
         return self
+
+    @model_validator(mode="after")
+    def _skipping_is_wanted(self) -> Self:
+        if self.skipped is not None and self.corrupt != "skip":
+            raise ValueError('skipped says nothing without corrupt; write "corrupt": "skip", or remove it')
+        return self
+
+    @property
+    def laborious(self) -> bool:
+        """Return True: images are decoded."""
+        return True
 
     def _draws(self) -> bool:
         return isinstance(self.validation, float)
@@ -63,6 +82,8 @@ class ImageFolder(ImageSource, Seeded):
         classes = self.class_names()
         rows = self._count() if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
+        if rows is not None and self.corrupt == "skip":
+            rows = None if self.skipped is None else rows - sum(Path(name).parts[0] == "train" for name in self.skipped)
         known = None if rows is None else self.training_rows(rows)
         return Example(images, Shape("N", dtype="int64"), "image", known, classes)
 
@@ -94,22 +115,70 @@ class ImageFolder(ImageSource, Seeded):
         """Return the source with its classes written."""
         return self.model_copy(update={"classes": self.class_names()})
 
+    def fitted(self) -> Self:
+        """Return the source with the files written that are left out.
+
+        Raises:
+            DataError: as `load`.
+        """
+        return self if self.corrupt == "stop" else self.model_copy(update={"skipped": self.left_out})
+
+    def notes(self) -> tuple[str, ...]:
+        """Return which files are left out."""
+        if not self.skipped:
+            return ()
+        return (f"{len(self.skipped)} file(s) cannot be decoded and are skipped: {', '.join(self.skipped[:12])}",)
+
     def load(self, split: Split) -> Rows:
         """Return the images, resized by the early transforms, as uint8 of (N, channels, height, width); class numbers.
 
         Raises:
             DataError: a folder or a class of it is absent or empty, a file is no image, or sizes differ.
         """
-        import torch
+        return self.stored(split).load()
 
-        files = list(self._files(split))
-        images = self._decode([path for path, _ in files])
-        rows = Rows(images, torch.tensor([number for _, number in files], dtype=torch.int64))
-        return self.choose(rows, split) if self._draws() else rows
+    def stored(self, split: Split) -> StoredImages:
+        """Return the files of a split.
+
+        Raises:
+            DataError: a folder or a class of it is absent or empty.
+        """
+        left_out = set(self.left_out)
+        files = [file for file in self._files(split) if not left_out or self._below(file[0]) not in left_out]
+        chosen = self.chosen(len(files), split) if self._draws() else None
+        files = files if chosen is None else [files[number] for number in chosen.tolist()]
+        if not files:
+            raise DataError(f"{self.folder(split)} holds no image that can be decoded", "put whole images there")
+        return self._of(files)
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return image files, resized by the early transforms."""
-        return Inputs(tuple(inputs), self._decode(inputs))
+        import torch
+
+        files = StoredImages(tuple(inputs), (0,) * len(inputs), super().early(), "give a whole PNG or JPEG file")
+        return Inputs(tuple(inputs), files.load().inputs if inputs else torch.empty(0, 3, 0, 0, dtype=torch.uint8))
+
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """Return the files below root that are left out.
+
+        Raises:
+            DataError: as `stored`.
+        """
+        if self.corrupt == "stop" or self.skipped is not None:
+            return self.skipped or ()
+        folders = {self.folder(split): split for split in self.splits}
+        return tuple(self._below(path) for split in folders.values() for path in self._of(self._files(split)).faults())
+
+    def _of(self, files: Iterable[tuple[str, int]]) -> StoredImages:
+        paths, classes = zip(*files, strict=True)
+        remedy = 'mend or remove the file; or write "corrupt": "skip" into data'
+        if self.corrupt == "skip":
+            remedy = "it has changed since data.skipped was written: mend it, or train anew"
+        return StoredImages(paths, classes, super().early(), remedy)
+
+    def _below(self, path: str) -> str:
+        return os.path.relpath(path, self.root)
 
     def early(self) -> tuple[()]:
         """Return nothing: images of different sizes cannot be loaded before they are resized."""
@@ -157,28 +226,6 @@ class ImageFolder(ImageSource, Seeded):
                 if looked_at > COUNTED:
                     return None
         return count
-
-    def _decode(self, paths: Sequence[str]) -> Tensor:
-        import torch
-
-        steps = [transform.build() for transform in super().early()]
-
-        def decoded(path: str) -> Tensor:
-            image = decode_image(path, 3)
-            for step in steps:
-                image = step(image)
-            return image
-
-        with ThreadPoolExecutor() as pool:
-            images = list(pool.map(decoded, paths))
-        for path, image in zip(paths, images, strict=True):
-            if image.shape != images[0].shape:
-                one, other = (f"{size[-1]}×{size[-2]}" for size in (images[0].shape, image.shape))
-                raise DataError(
-                    f"{paths[0]} has {one} pixels, but {path} has {other}",
-                    'add {"type": "Resize", "size": [height, width]} to data.transforms',
-                )
-        return torch.stack(images) if images else torch.empty(0, 3, 0, 0, dtype=torch.uint8)
 
 
 def _images_below(folder: Path) -> list[str]:

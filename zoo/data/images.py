@@ -28,8 +28,13 @@ def read_image(path: str, channels: int, height: int, width: int) -> Tensor:
     return image
 
 
-def decode_image(path: str, channels: int) -> Tensor:
+def decode_image(path: str, channels: int, remedy: str = "give a whole PNG or JPEG file") -> Tensor:
     """Return the image of any size as uint8 of (channels, height, width), 1 or 3 channels.
+
+    Args:
+        path: of the file.
+        channels: 1 or 3.
+        remedy: what to do about a file that is no image.
 
     Raises:
         DataError: the file is absent, or is not an image.
@@ -43,7 +48,7 @@ def decode_image(path: str, channels: int) -> Tensor:
         with Image.open(path) as image:
             pixels = _eight_bit(image, "L" if channels == 1 else "RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"cannot read {path} as an image: {reason(error)}", "give a whole PNG or JPEG file") from error
+        raise DataError(f"cannot read {path} as an image: {reason(error)}", remedy) from error
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], -1).permute(2, 0, 1)  # (channels, height, width)
 
 

@@ -73,12 +73,21 @@ class Seeded(Data):
         Raises:
             DataError: there is no validation split, or a single row.
         """
+        chosen = self.chosen(len(rows), split)
+        return rows if chosen is None else pick(rows, chosen)
+
+    def chosen(self, rows: int, split: Split) -> Tensor | None:
+        """Return the numbers of the rows of a split, out of so many; None where it has all of them.
+
+        Raises:
+            DataError: as `choose`.
+        """
         if split == "test" or (split == "train" and self.validation is None):
-            return rows
+            return None
         if self.validation is None:
             refuse_validation()
-        stay, out = drawn(len(rows), self.validation, self.seed)
-        return pick(rows, stay if split == "train" else out)
+        stay, out = drawn(rows, self.validation, self.seed)
+        return stay if split == "train" else out
 
 
 def refuse_validation() -> NoReturn:

@@ -19,11 +19,12 @@ from zoo.report.run_page import run_page
 from zoo.run import Run, evaluate_run
 from zoo.training.evaluation import evaluate, recovered
 from zoo.training.objective import Objective
+from zoo.training.streaming import Stream
 
 COMPARISON_FILE = Path("report.html")
 
 
-def report_training(run: Run, tensors: Mapping[str, Tensor], objective: Objective, rows: Rows) -> None:
+def report_training(run: Run, tensors: Mapping[str, Tensor], objective: Objective, rows: Rows | Stream) -> None:
     """Write evaluation.json and report.html of a training that has come to its end.
 
     Args:
@@ -38,7 +39,7 @@ def report_training(run: Run, tensors: Mapping[str, Tensor], objective: Objectiv
     model = bare_model(run.checked)
     model.load_state_dict(tensors)
     collector = Collector(run.checked)
-    evaluate(model.to(rows.inputs.device), objective, rows, observe=collector)
+    evaluate(model.to(rows.device), objective, rows, observe=collector)
     found = collector.evaluation(recovered(model, run.checked.spec.data.truth().parameters))
     write_text(run.evaluation_file, json.dumps(found.document(), ensure_ascii=False, allow_nan=False) + "\n")
     write_text(run.report_file, run_page(read_record(run, True, found)))

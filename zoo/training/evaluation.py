@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from zoo.data import Rows
 from zoo.training.distributed import World
 from zoo.training.objective import MOST_ROWS, Objective
+from zoo.training.streaming import Stream
 
 
 @contextmanager
@@ -34,7 +35,7 @@ Observer = Callable[[Tensor, Tensor, Tensor], None]
 def evaluate(
     model: nn.Module,
     objective: Objective,
-    rows: Rows,
+    rows: Rows | Stream,
     world: World = World.alone,
     observe: Observer = lambda inputs, output, targets: None,
 ) -> dict[str, float]:
@@ -46,7 +47,8 @@ def evaluate(
     metrics, size = objective.metrics, objective.rows
     starts = range(0, len(rows), size)
     with evaluating(model):
-        mine = [_sums(model, objective, rows, start, observe) for start in starts[world.rank :: world.size]]
+        batches = rows.batches(starts[world.rank :: world.size], size)
+        mine = [_sums(model, objective, inputs, targets, observe) for inputs, targets in batches]
     shares = world.gathered([[tensor.cpu() for tensor in sums] for sums in mine]) if world.several else [mine]
     parts = [shares[index % world.size][index // world.size] for index in range(len(starts))]
     loss, mass, *sums = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
@@ -56,12 +58,10 @@ def evaluate(
     return measured
 
 
-def _sums(model: nn.Module, objective: Objective, rows: Rows, start: int, observe: Observer) -> list[Tensor]:
+def _sums(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, observe: Observer) -> list[Tensor]:
     """Return the loss, what it is divided by, and each metric's numbers, summed over a batch."""
-    inputs = rows.inputs[start : start + objective.rows].clone()  # an in-place layer may overwrite it
-    targets = rows.targets[start : start + objective.rows]
-    output = model(inputs)
-    observe(rows.inputs[start : start + objective.rows], output, targets)
+    output = model(inputs.clone())  # an in-place layer may overwrite it
+    observe(inputs, output, targets)
     value = objective(output, targets).double()
     weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
     loss = torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN

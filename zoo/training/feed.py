@@ -6,7 +6,7 @@ behind it, runs for each batch; the random numbers of a row follow from the seed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from zoo.data import Rows
 from zoo.data.augmentation import augmented, mixed
 from zoo.training.distributed import World
 from zoo.training.objective import class_counts
+from zoo.training.streaming import Step, Stream
 from zoo.transforms import Transform
 
 EPOCHS = 2**32  # more than anybody trains; keeps the seeds of epochs apart
@@ -26,8 +27,8 @@ EPOCHS = 2**32  # more than anybody trains; keeps the seeds of epochs apart
 class Feed:
     """The training split, cut into steps."""
 
-    rows: Rows
-    """On the model's device; before the augmentation where there is one."""
+    rows: Rows | Stream
+    """On the model's device, before the augmentation where there is one; or a stream, which augments them."""
     size: int
     """Rows in a step."""
     steps: int
@@ -55,7 +56,7 @@ class Feed:
     @property
     def resident(self) -> bool:
         """Return whether a step's rows are rows of the split as they are."""
-        return not (self.random or self.late or self.mixing)
+        return isinstance(self.rows, Rows) and not (self.random or self.late or self.mixing)
 
     def span(self, step: int) -> tuple[int, int]:
         """Return the first place of a step in the epoch's order, and the one behind its last."""
@@ -66,23 +67,34 @@ class Feed:
 
         Of several processes each gets its share; one whose share is empty gets the step's first row.
         """
-        start, stop = self.span(step)
+        taken, answers = self._taken(order, epoch, step)
         if not self.mixing:
-            return self._taken(order, epoch, *self.world.some(start, stop))
-        taken, answers = self._taken(order, epoch, start, stop)
+            return taken, answers
         seed = self._epoch_seed(epoch) * self.steps + step
         for mix in self.mixing:
             both = mixed(Rows(taken, answers), mix, self.classes, seed)
             taken, answers = both.inputs, both.targets
-        first, last = self.world.some(0, stop - start)  # a row may be mixed with one of another share
+        first, last = self.world.some(0, len(taken))  # a row may be mixed with one of another share
         return taken[first:last], answers[first:last]
 
     def _epoch_seed(self, epoch: int) -> int:
         return self.seed * EPOCHS + epoch
 
-    def _taken(self, order: Tensor | None, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets of these places in the order, before batches are mixed."""
+    def _share(self, step: int) -> tuple[int, int]:
+        """Return the places of a step's rows that this process reads: all of them where they are mixed."""
+        return self.span(step) if self.mixing else self.world.some(*self.span(step))
+
+    def _numbers(self, order: Tensor | None, step: int) -> Sequence[int]:
+        """Return the numbers of these rows."""
+        start, stop = self._share(step)
+        return range(start, stop) if order is None else order[start:stop].tolist()
+
+    def _taken(self, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of this process in a step, before batches are mixed."""
+        if isinstance(self.rows, Stream):
+            return self._streamed(self.rows, order, epoch, step)
         inputs, targets = self.rows.inputs, self.rows.targets
+        start, stop = self._share(step)
         if order is None:
             # A copy, as DataLoader makes: an in-place first layer would overwrite the data.
             taken, answers = inputs[start:stop].clone(), targets[start:stop]
@@ -90,19 +102,25 @@ class Feed:
             batch = order[start:stop]
             taken, answers = inputs[batch], targets[batch]
         if self.random:
-            numbers = range(start, stop) if order is None else batch.tolist()
-            taken = augmented(taken, numbers, self.random, self._epoch_seed(epoch))
+            taken = augmented(taken, self._numbers(order, step), self.random, self._epoch_seed(epoch))
         for transform in self.late:
             taken = transform(taken)
         return taken, answers
 
+    def _streamed(self, stream: Stream, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
+        if not stream.stands_at(epoch, step):
+            seed, there = self._epoch_seed(epoch), None if order is None else order.cpu()
+            stream.begin(epoch, step, (Step(self._numbers(there, later), seed) for later in range(step, self.steps)))
+        return stream.batch()
 
-def feed_of(checked: CheckedSpec, rows: Rows, world: World = World.alone) -> Feed:
-    """Return the feed of a training split that `load_rows` gave, shared by the processes of a world."""
+
+def feed_of(checked: CheckedSpec, rows: Rows | Stream, world: World = World.alone) -> Feed:
+    """Return the feed of a training split that `open_splits` gave, shared by the processes of a world."""
     spec, data = checked.spec, checked.spec.data
-    random = [transform for transform in data.random() if transform.level != "batch"]
+    held = isinstance(rows, Rows)  # a stream augments the rows itself
+    random = [transform for transform in data.random() if transform.level != "batch" and held]
     mixing = tuple(transform for transform in data.random() if transform.level == "batch")
-    late = data.late() if data.random() else ()
+    late = data.late() if data.random() and held else ()
     return Feed(
         rows,
         spec.train.batch_size,
@@ -117,6 +135,6 @@ def feed_of(checked: CheckedSpec, rows: Rows, world: World = World.alone) -> Fee
     )
 
 
-def _weights(rows: Rows, classes: int) -> Tensor:
+def _weights(rows: Rows | Stream, classes: int) -> Tensor:
     """Return for each row the inverse of how often its class stands in the split."""
     return (1 / class_counts(rows.targets, classes).double())[rows.targets.cpu()]

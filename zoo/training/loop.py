@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import torch
 from torch import optim
 
 from zoo.check import CheckedSpec
 from zoo.data import Rows, Split
-from zoo.errors import Diverged, Interrupted
+from zoo.errors import Diverged, Interrupted, WorkerLost
 from zoo.training.clock import Clock
 from zoo.training.distributed import World
 from zoo.training.evaluation import evaluate
@@ -31,6 +31,7 @@ from zoo.training.pace import Pace
 from zoo.training.parallel import SharedStrides, shared_strides
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
+from zoo.training.streaming import Stream
 from zoo.training.strides import Strides
 
 READ_EVERY = 0.2  # seconds between two looks at the loss
@@ -55,7 +56,7 @@ class Training:
 
     state: State
     checked: CheckedSpec
-    splits: Mapping[Split, Rows]
+    splits: Mapping[Split, Rows | Stream]
     """What the source has of train, validation and test, on the state's device."""
     watcher: Watcher
     save: Callable[[State], None]
@@ -71,7 +72,8 @@ class Training:
     @cached_property
     def objective(self) -> Objective:
         """Return the spec's loss and metrics."""
-        return objective_of(self.checked, self.state.device, self.splits["train"].targets)
+        counted = self.splits["train"].targets if self.checked.spec.loss.counts_classes else None
+        return objective_of(self.checked, self.state.device, counted)
 
     @cached_property
     def feed(self) -> Feed:
@@ -124,8 +126,11 @@ class Training:
                 train_loss = self._epoch(pace)
                 rate = float(state.optimizer.param_groups[0]["lr"])
                 row: Row = {"epoch": state.epoch + 1, "lr": rate, "train_loss": train_loss}
-                row |= self._measure("validation") if "validation" in self.splits else {}
-                row |= self._measure("test")
+                try:
+                    row |= self._measure("validation") if "validation" in self.splits else {}
+                    row |= self._measure("test")
+                except WorkerLost as error:
+                    self._give_up(error, pace)
                 state.next_epoch()
                 self._schedule(row)
                 self._compare(row)
@@ -178,11 +183,12 @@ class Training:
         seen = state.step
         while state.step < steps:
             if pace.signal is not None and stepper.between_moves:
-                self.save(state)
-                epochs = self.checked.spec.train.epochs
-                where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {steps}"
-                raise Interrupted(where, "zoo train --resume", pace.signal)
-            self.course.advance(order, losses, steps)
+                self._interrupt(pace.signal)
+            try:
+                self.course.advance(order, losses, steps)
+            except WorkerLost as error:
+                self._give_up(error, pace)
+                continue
             if pace.is_due():
                 self._look(losses[seen : state.step], seen, steps)
                 seen = state.step
@@ -191,6 +197,33 @@ class Training:
         self._look(losses[seen:], seen, steps)
         counts = feed.counts if self.objective.averaged else torch.ones(steps, dtype=torch.float64)
         return float((losses.cpu().double() * counts).sum() / feed.counts.sum())
+
+    def _interrupt(self, signal_number: int) -> NoReturn:
+        """Write a checkpoint between two moves of the weights, and leave."""
+        self.save(self.state)
+        state, epochs = self.state, self.checked.spec.train.epochs
+        where = f"in epoch {state.epoch + 1} of {epochs}, after step {state.step} of {self.feed.steps}"
+        raise Interrupted(where, "zoo train --resume", signal_number)
+
+    def _give_up(self, error: WorkerLost, pace: Pace) -> None:
+        """Leave with a checkpoint after a process that reads rows was lost; return where gradients wait to be used.
+
+        A signal that is sent to a group of processes ends the readers too. Several processes that train together write
+        a checkpoint together, and the others are not here.
+
+        Raises:
+            WorkerLost: the error.
+            Interrupted: a signal came.
+        """
+        if self.world.several:
+            raise error
+        if pace.signal is not None:
+            if self.stepper.between_moves:
+                self._interrupt(pace.signal)
+            return
+        if self.stepper.between_moves:
+            self.save(self.state)
+        raise error
 
     def _look(self, losses: torch.Tensor, first: int, steps: int) -> None:
         """Read losses, the first of which is of step `first`, counted from 0; show the last one.

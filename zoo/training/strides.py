@@ -17,6 +17,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from zoo.data import Rows
 from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
@@ -143,7 +144,7 @@ class Strides:
     def _batches(self, order: Tensor | None) -> tuple[Batches, bool]:
         """Return where a replay takes its rows from, and whether that is the next batch alone."""
         feed, state = self.feed, self.stepper.state
-        if feed.resident:
+        if feed.resident and isinstance(feed.rows, Rows):
             return Batches(feed.rows.inputs, feed.rows.targets, order, feed.size), False
         inputs, targets = feed.batch(order, state.epoch, state.step)
         return Batches(inputs, targets, None, len(inputs)), True

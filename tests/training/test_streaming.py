@@ -1,0 +1,171 @@
+"""Streaming: what does not fit into memory trains to the same bits, and a process that is lost is told and survived."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from photographs import AUGMENTATION, pets, take
+
+from conftest import REPOSITORY, Document, Outcome
+from zoo.check import check_file
+from zoo.training.splits import open_splits
+from zoo.training.streaming import Stream
+
+CPU = torch.device("cpu")
+Zoo = Callable[..., Outcome]
+Write = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def results(run: str) -> tuple[bytes, list[dict[str, Any]]]:
+    rows = [json.loads(line) for line in Path(run, "metrics.jsonl").read_text().splitlines()]
+    return Path(run, "model.safetensors").read_bytes(), [{**row, "seconds": 0} for row in rows]
+
+
+def streamed(workers: int = 0) -> list[str]:
+    return ["--set", "data.memory=0", "--set", f"data.workers={workers}"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"data__augmentation": [*AUGMENTATION, {"type": "MixUp"}]},
+        {"data__augmentation": [], "train__shuffle": False, "train__drop_last": True},
+        {"train__sampler": "balanced", "loss": {"type": "CrossEntropyLoss", "weight": "balanced"}},
+    ],
+    ids=["augmented", "mixed", "in order", "balanced"],
+)
+def test_the_weights_are_those_of_a_split_in_memory(
+    changes: Document, workers: int, zoo: Zoo, write: Write, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    take(here / "pets")
+    write(pets(**changes))
+    assert zoo("train", "spec.json", "--out", "held", "--device", "cpu").status == 0
+    assert "streams" not in caplog.text
+    assert zoo("train", "spec.json", "--out", "streamed", "--device", "cpu", *streamed(workers)).status == 0
+    assert caplog.text.count("split streams, read by " + (f"{workers} worker(s)" if workers else "the training")) == 3
+    assert results("streamed") == results("held")
+
+
+def test_the_test_split_streams_to_the_same_measurements(
+    zoo: Zoo, write: Write, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    take(here / "pets")
+    write(pets())
+    zoo("train", "spec.json")
+    held = zoo("evaluate", "--json")
+    assert caplog.text == ""
+    assert zoo("evaluate", "--json", *streamed()).out == held.out
+    assert "the test split streams, read by the training itself: its rows take 0.0 MiB" in caplog.text
+
+
+def stream(workers: int) -> Stream:
+    checked = check_file("spec.json", ["data.memory=0", f"data.workers={workers}"])
+    found = open_splits(checked, CPU, ["test"])["test"]
+    assert isinstance(found, Stream)
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_reading_draws_nothing_from_the_global_generator(workers: int, write: Write, here: Path) -> None:
+    take(here / "pets")
+    write(pets())
+    before = torch.random.get_rng_state()
+    assert len(list(stream(workers).batches(range(0, 12, 5), 5))) == 3
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_corrupt_image_ends_the_training_by_its_name(workers: int, zoo: Zoo, write: Write, here: Path) -> None:
+    take(here / "pets")
+    image = here / "pets" / "train" / "b" / "0011.png"
+    image.write_bytes(image.read_bytes()[:100])
+    write(pets(data__validation=None))
+    outcome = zoo("train", "spec.json", "--device", "cpu", *streamed(workers))
+    assert outcome.status == 2
+    assert "cannot read pets/train/b/0011.png as an image" in outcome.err
+    assert '"corrupt": "skip"' in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    """Start a training in a group of processes of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", "train", *arguments, "--device", "cpu"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    )
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Wait for the workers of a training that has begun its steps, and return them."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for _ in range(600):
+        assert process.poll() is None, process.communicate()[1]
+        found = [int(number) for number in children.read_text().split()]
+        if len(found) == 2 and Path("runs/pets/metrics.jsonl").is_file():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("no workers were started")
+
+
+@pytest.fixture
+def long(write: Write, here: Path) -> Document:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+    take(here / "pets", train=40, test=2)
+    train = {"epochs": 1000, "batch_size": 1}  # most of the time there are workers with much to do
+    document = pets(data__memory=0, data__workers=2, data__validation=None, train=train)
+    write(document)
+    return document
+
+
+def test_a_worker_that_is_killed_is_told_and_the_training_goes_on_from_there(long: Document, write: Write) -> None:
+    process = started("spec.json")
+    workers_of(process)
+    while process.poll() is None:  # the first one may have done its work, so that nobody misses it
+        for worker in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
+        time.sleep(0.2)
+    err = process.communicate()[1]
+    assert process.returncode == 2, err
+    assert "a process that reads rows has died" in err
+    assert "zoo train --resume runs/pets" in err
+    assert "Traceback" not in err
+    done = len(Path("runs/pets/metrics.jsonl").read_text().splitlines())
+    record = torch.load("runs/pets/checkpoints/last.pt", weights_only=True)
+    assert record["epoch"] >= done - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_ends_them_quietly_with_a_checkpoint(number: signal.Signals, long: Document) -> None:
+    process = started("spec.json")
+    workers = workers_of(process)
+    os.killpg(process.pid, number)
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert "zoo train --resume runs/pets" in err
+    assert Path("runs/pets/checkpoints/last.pt").is_file()
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

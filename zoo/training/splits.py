@@ -1,0 +1,91 @@
+"""Splits: which of them are held in memory, and which stream because they would not fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+import torch
+
+from zoo.build import chain, fixed_transforms, load_rows
+from zoo.check import CheckedSpec
+from zoo.data import Rows, Split
+from zoo.data.stored import MEBIBYTE, Stored, Streamable
+from zoo.device import fitting, free_memory
+from zoo.training.streaming import Reader, Stream, default_workers
+
+log = logging.getLogger(__name__)
+
+SHARE = 4  # of the free memory, rows may take 1 / SHARE by default
+
+
+def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Split]) -> dict[Split, Rows | Stream]:
+    """Return splits as the model is given them: in memory on the device what fits, the rest as streams.
+
+    Args:
+        checked: the spec.
+        device: of the model.
+        wanted: in the order in which they may take memory.
+
+    Raises:
+        DataError: the data is absent, incomplete or unreadable, or neither fits nor can stream.
+    """
+    data = checked.spec.data
+    for note in data.notes():
+        log.info(note)
+    if not isinstance(data, Streamable):
+        return {split: _held(checked, split, device) for split in wanted}
+    budget = free_memory(device) // SHARE if data.memory is None else data.memory * MEBIBYTE
+    splits: dict[Split, Rows | Stream] = {}
+    for split in wanted:
+        stored = data.stored(split)
+        size = 0 if stored is None else resident_size(checked, split, stored)
+        if stored is None or size <= budget:
+            splits[split] = _held(checked, split, device)
+            budget -= size
+            continue
+        stream = _stream(checked, data, split, stored, device)
+        splits[split] = stream
+        left = "free for it" if data.memory is None else "left of data.memory"
+        readers = f"{stream.workers} worker(s)" if stream.workers else "the training itself"
+        sizes = f"its rows take {_mebibytes(size)} MiB, and {_mebibytes(budget)} MiB are {left}"
+        log.info("the %s split streams, read by %s: %s", split, readers, sizes)
+    return splits
+
+
+def target_rows(checked: CheckedSpec, split: Split) -> torch.Tensor:
+    """Return the targets of a split; inputs that can be left where they lie are.
+
+    Raises:
+        DataError: the data is absent, incomplete or unreadable.
+    """
+    data = checked.spec.data
+    stored = data.stored(split) if isinstance(data, Streamable) else None
+    return data.load(split).targets if stored is None else stored.targets
+
+
+def resident_size(checked: CheckedSpec, split: Split, stored: Stored) -> int:
+    """Return how many bytes a split takes in memory; its first row tells.
+
+    Raises:
+        DataError: that row is damaged.
+    """
+    first = stored.read(range(1), 1)
+    changed = chain(fixed_transforms(checked, split))(first.inputs)
+    return stored.resident(changed.nbytes + first.targets.nbytes)
+
+
+def _held(checked: CheckedSpec, split: Split, device: torch.device) -> Rows:
+    with fitting(f"the {split} split", "use fewer rows"):
+        return load_rows(checked, split).to(device)
+
+
+def _stream(checked: CheckedSpec, data: Streamable, split: Split, stored: Stored, device: torch.device) -> Stream:
+    workers = default_workers(data.laborious) if data.workers is None else data.workers
+    random = tuple(transform for transform in data.random() if transform.level != "batch") if split == "train" else ()
+    reader = Reader(stored, data.early(), random, 1 if workers else None)
+    return Stream(reader, data.late(), device, workers)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / MEBIBYTE:,.1f}"
