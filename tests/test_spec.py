@@ -37,3 +37,10 @@ def test_what_the_model_is_changes_the_hash(change: dict[str, object]) -> None:
 
 def test_a_default_written_out_does_not_change_the_hash() -> None:
     assert parsed(linear(train__shuffle=True)).sha256() == parsed(linear()).sha256()
+
+
+@pytest.mark.parametrize("fill", [{}, {"fill": 0}, {"fill": 0.0}], ids=str)
+def test_a_spec_read_again_has_its_hash_however_a_whole_number_is_written(fill: dict[str, float]) -> None:
+    crop = {"type": "RandomCrop", "size": 6, "padding": 1, **fill}
+    spec = parsed(linear(data={"type": "FakeImages", "image_size": [1, 8, 8], "augmentation": [crop]}))
+    assert parsed(json.loads(json.dumps(spec.document()))).sha256() == spec.sha256()

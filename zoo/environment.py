@@ -49,6 +49,7 @@ def describe_machine(device: torch.device) -> dict[str, str | int]:
     return {
         "device": describe(device),
         "threads": torch.get_num_threads(),
+        "processes": torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1,
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _processor(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

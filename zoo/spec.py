@@ -80,11 +80,24 @@ class Spec(Strict):
         return document | {"data": data}
 
     def sha256(self) -> str:
-        """Return the hash of what the model is; its summary, and where the data lies, do not count."""
+        """Return the hash of what the model is; its summary, and where the data lies, do not count.
+
+        A whole number has one hash, written as 0 or as 0.0: spec.json of a run reads back as the spec that it is of.
+        """
         import hashlib  # loads OpenSSL, which no check needs
 
         meaning = {key: value for key, value in self.portable().items() if key != "summary"}
-        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(_whole(meaning), sort_keys=True).encode()).hexdigest()
+
+
+# Any: a JSON value.
+def _whole(value: Any) -> Any:
+    """Return the value with its whole floats as whole numbers."""
+    if isinstance(value, dict):
+        return {key: _whole(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(member) for member in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def parse(source: Source) -> Spec:

@@ -1,0 +1,383 @@
+"""Several processes train one model: to the numbers of one process, to the same bits after a kill, and end together.
+
+The processes are forked from this one, which spares them the imports; the launcher has tests of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from conftest import Document, linear
+from zoo.check import check_file
+from zoo.destination import Destination
+from zoo.errors import UsageError
+from zoo.processes import Seat, require_alone_or_own, require_rows, seat
+from zoo.progress import Unseen
+from zoo.run import Run
+from zoo.trainer import resume_run, train_run
+from zoo.training import clock, loop
+from zoo.training.distributed import World, joined
+from zoo.training.parallel import SharedStrides
+
+LIMIT = 60.0  # seconds that processes have to end, on a busy machine; they take about one
+CLASSES = {"type": "CrossEntropyLoss", "weight": [1.0, 3.0, 0.5], "ignore_index": 1, "label_smoothing": 0.1}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def started(size: int, act: Callable[[World], object]) -> list[int]:
+    """Start so many processes that do this together; return their ids."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(size):
+        child = os.fork()
+        if child == 0:
+            names = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size}
+            os.environ.update({name: str(value) for name, value in names.items()})
+            os.environ.update({"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)})
+            status = 1
+            try:
+                with joined() as world:
+                    act(world)
+                status = 0
+            except SystemExit as left:
+                status = int(left.code or 0)
+            except BaseException:  # noqa: BLE001  # nothing may leave the child
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        children.append(child)
+    return children
+
+
+def ended(children: list[int]) -> list[int]:
+    """Return how the processes ended: with a status, or the negative number of the signal that killed them."""
+    statuses: dict[int, int] = {}
+    until = time.monotonic() + LIMIT
+    while len(statuses) < len(children) and time.monotonic() < until:
+        for child in children:
+            done, status = (0, 0) if child in statuses else os.waitpid(child, os.WNOHANG)
+            if done:
+                statuses[child] = os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    for child in set(children) - set(statuses):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert len(statuses) == len(children), "a process does not end"
+    return [statuses[child] for child in children]
+
+
+def train(out: Path, world: World = World.alone) -> None:
+    train_run(check_file("spec.json"), "cpu", Destination(out), Unseen(), world)
+
+
+def resume(out: Path, world: World = World.alone) -> None:
+    resume_run(Run(out), "cpu", Unseen(), world)
+
+
+def together(size: int, act: Callable[..., None], out: Path) -> list[int]:
+    """Train or resume with so many processes."""
+    return ended(started(size, lambda world: act(out, world)))
+
+
+def measured(run: Path) -> list[dict[str, float]]:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def near(run: Path, other: Path) -> None:
+    rows, others = measured(run), measured(other)
+    assert len(rows) == len(others) > 0
+    for row, expected in zip(rows, others, strict=True):
+        assert row == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def images(**changes: Any) -> Document:
+    """A spec with all that draws at random or remembers."""
+    document: Document = {
+        "name": "small",
+        "data": {
+            "type": "FakeImages",
+            "size": 22,
+            "image_size": [1, 6, 6],
+            "num_classes": 3,
+            "validation": 0.2,
+            "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
+            "augmentation": [{"type": "RandomCrop", "size": 6, "padding": 1}],
+        },
+        "model": {
+            "layers": [
+                {"type": "Conv2d", "out_channels": 4, "kernel_size": 3},
+                {"type": "BatchNorm2d"},
+                {"type": "ReLU"},
+                {"type": "Dropout", "p": 0.3},
+                {"type": "Flatten"},
+                {"type": "Linear", "out_features": "classes"},
+            ]
+        },
+        "loss": {"type": "CrossEntropyLoss"},
+        "metrics": [{"type": "Accuracy"}],
+        "optimizer": {"type": "Adam"},
+        "scheduler": {"type": "StepLR", "step_size": 2, "interval": "step"},
+        "train": {"epochs": 3, "batch_size": 4, "accumulation": 2, "ema": 0.9},
+    }
+    return {**document, **changes}
+
+
+CURVES = {
+    "ragged batches": linear(data__samples=23, train={"epochs": 3, "batch_size": 7, "seed": 3}),
+    "fewer rows than processes": linear(data__samples=21, train={"epochs": 3, "batch_size": 5, "accumulation": 3}),
+    "a sum": linear(loss={"type": "MSELoss", "reduction": "sum"}, optimizer={"type": "SGD", "lr": 1e-4}),
+    "weights and classes that do not count": images(loss=CLASSES),
+    "BatchNorm and no dropout": images(),
+    "mixed batches": images(),
+}
+for name in ("BatchNorm and no dropout", "weights and classes that do not count", "mixed batches"):
+    CURVES[name]["model"]["layers"][3]["p"] = 0.0
+    CURVES[name]["train"] |= {"batch_size": 5, "clip_grad_norm": 0.5}
+CURVES["mixed batches"]["data"]["augmentation"].append({"type": "MixUp"})
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_two_processes_give_the_curve_of_one(name: str, write: Callable[..., str], here: Path) -> None:
+    write(CURVES[name])
+    train(here / "one")
+    assert together(2, train, here / "two") == [0, 0]
+    near(here / "two", here / "one")
+
+
+def test_three_processes_give_the_curve_of_one(write: Callable[..., str], here: Path) -> None:
+    write(CURVES["fewer rows than processes"])
+    train(here / "one")
+    assert together(3, train, here / "three") == [0, 0, 0]
+    near(here / "three", here / "one")
+
+
+def test_dropout_differs_from_process_to_process(write: Callable[..., str], here: Path) -> None:
+    write(images())
+    assert together(2, train, here / "run") == [0, 0]
+    record = torch.load(here / "run/checkpoints/last.pt", weights_only=True)
+    (other,) = record["others"]
+    assert not torch.equal(record["generator"], other["generator"])
+
+
+def evaluated(out: Path, world: World) -> None:
+    from zoo.run import evaluate_run
+    from zoo.training.evaluation import evaluate
+
+    spec = check_file("spec.json")
+    from zoo.build import load_rows
+    from zoo.training.objective import objective_of
+
+    objective = objective_of(spec, torch.device("cpu"))
+    found = evaluate(Run(out).load_model(), objective, load_rows(spec, "test"), world)
+    alone = evaluate_run(Run(out), "cpu")
+    if {f"test_{name}": value for name, value in found.items()} != alone:
+        raise AssertionError(f"{found} is not {alone}")
+
+
+def test_shared_evaluation_has_the_bits_of_one_process(write: Callable[..., str], here: Path) -> None:
+    metrics = [{"type": "MeanAbsoluteError"}, {"type": "R2Score"}]
+    write(linear(data__samples=4001, metrics=metrics, train={"epochs": 1, "batch_size": 1000}))
+    train(here / "run")
+    assert together(3, evaluated, here / "run") == [0, 0, 0]
+
+
+MOMENTS = [("step", 1, 0), ("step", 7, 1), ("step", 9, 0), ("evaluation", 1, 1), ("evaluation", 4, 0), ("save", 3, 1)]
+
+
+def killed_at(event: str, count: int, rank: int, out: Path) -> Callable[[World], None]:
+    """Return a training in which one process is killed when it has done something so many times."""
+    owner: Any = {"step": SharedStrides, "evaluation": loop, "save": loop.Training}[event]
+    name = {"step": "step", "evaluation": "evaluate", "save": "_compare"}[event]
+
+    def act(world: World) -> None:
+        whole, calls = getattr(owner, name), [0]
+
+        def called(*arguments: Any, **options: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == count and world.rank == rank:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(*arguments, **options)
+
+        setattr(owner, name, called)
+        train(out, world)
+
+    return act
+
+
+def held(run: Path) -> tuple[bytes, list[dict[str, float]], list[bytes]]:
+    """Return weights, measurements, and the tensors of optimizer, mean and generators."""
+    record = torch.load(run / "checkpoints/last.pt", weights_only=True)
+    optimizer = [value for state in record["optimizer"]["state"].values() for value in state.values()]
+    tensors = [*optimizer, *record["average"].values(), record["generator"], record["others"][0]["generator"]]
+    return (run / "model.safetensors").read_bytes(), measured(run), [tensor.numpy().tobytes() for tensor in tensors]
+
+
+@pytest.fixture
+def _saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "EVERY", 0.0)
+    monkeypatch.setattr(clock, "SHARE", 0)
+    monkeypatch.setattr(loop, "READ_EVERY", 0.0)
+
+
+@pytest.mark.usefixtures("_saving_always")
+def test_killed_trainings_go_on_to_the_same_bits(write: Callable[..., str], here: Path) -> None:
+    write(images())
+    assert together(2, train, here / "whole") == [0, 0]
+    for event, count, rank in MOMENTS:
+        out = here / f"{event}{count}"
+        statuses = ended(started(2, killed_at(event, count, rank, out)))
+        assert statuses[rank] == -signal.SIGKILL
+        assert statuses[1 - rank] == 1
+        if (out / "checkpoints/last.pt").is_file():
+            assert together(2, resume, out) == [0, 0]
+        else:
+            assert (event, count) == ("step", 1)
+            assert together(2, _again, out) == [0, 0]
+        assert held(out) == held(here / "whole"), (event, count, rank)
+
+
+def _again(out: Path, world: World) -> None:
+    train_run(check_file("spec.json"), "cpu", Destination(out, True), Unseen(), world)
+
+
+@pytest.mark.usefixtures("_saving_always")
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (2, 3)])
+def test_another_number_of_processes_goes_on(first: int, then: int, write: Callable[..., str], here: Path) -> None:
+    write(CURVES["ragged batches"])
+    train(here / "whole")
+    event = "_compare"
+
+    def stopped(world: World) -> None:
+        whole, calls = getattr(loop.Training, event), [0]
+
+        def called(training: loop.Training, row: loop.Row) -> None:
+            calls[0] += 1
+            if calls[0] == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            whole(training, row)
+
+        setattr(loop.Training, event, called)
+        train(here / "cut", world)
+
+    assert -signal.SIGKILL in ended(started(first, stopped))
+    assert together(then, resume, here / "cut") == [0] * then
+    near(here / "cut", here / "whole")
+
+
+@pytest.mark.usefixtures("_saving_always")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_process_ends_all_with_one_checkpoint_and_one_message(
+    number: signal.Signals, write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(linear(train={"epochs": 10_000, "batch_size": 4}))
+    children = started(2, lambda world: train(here / "run", world))
+    checkpoint = here / "run/checkpoints/last.pt"
+    until = time.monotonic() + LIMIT
+    while not checkpoint.is_file() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(children[1], number)
+    assert ended(children) == [128 + number, 128 + number]
+    said = capfd.readouterr().err
+    assert said.count("interrupted: in epoch") == 1
+    assert f"to go on: zoo train --resume {here}/run" in said
+    assert torch.load(checkpoint, weights_only=True)["epoch"] < 10_000
+
+
+def test_an_error_of_all_is_told_once(write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(linear(optimizer={"type": "SGD", "lr": 1e30}))
+    assert together(2, train, here / "run") == [2, 2]
+    said = capfd.readouterr().err
+    assert said.count("error:") == 1
+    assert "the loss is" in said
+    assert "error" in json.loads((here / "run/metrics.jsonl").read_text().splitlines()[-1])
+
+
+def test_an_error_of_one_process_ends_the_others_and_is_told(
+    write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(linear())
+
+    def act(world: World) -> None:
+        if world.rank == 1:
+            raise UsageError("process 1 has no data", "give it some")
+        train(here / "run", world)
+
+    assert ended(started(2, act)) == [1, 2]
+    assert "process 1 has no data" in capfd.readouterr().err
+
+
+def test_processes_with_other_specs_are_refused(
+    write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(linear())
+    write(linear(train={"epochs": 2, "batch_size": 5}), "other.json")
+
+    def act(world: World) -> None:
+        spec = check_file("spec.json" if world.leads else "other.json")
+        train_run(spec, "cpu", Destination(here / "run"), Unseen(), world)
+
+    assert ended(started(2, act)) == [2, 2]
+    assert capfd.readouterr().err.count("process 1 of 2 has a spec of sha256") == 1
+    assert not (here / "run").exists()
+
+
+def test_running_statistics_that_cannot_be_shared_are_refused(
+    write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    document = images()
+    document["model"]["layers"][1] = {"type": "InstanceNorm2d", "track_running_stats": True}
+    write(document)
+    assert together(2, train, here / "run") == [2, 2]
+    assert "remove its track_running_stats" in capfd.readouterr().err
+
+
+def test_more_processes_than_rows_of_a_batch_are_refused() -> None:
+    require_rows(4, 4)
+    with pytest.raises(UsageError, match="5 processes cannot share batches of 4 rows"):
+        require_rows(4, 5)
+
+
+def test_a_seat_is_read_from_what_the_launcher_says() -> None:
+    said = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+    assert seat({}) is None
+    assert seat(said) == Seat(3, 4, 1, 2, own=False)
+    assert seat({**said, "TORCHELASTIC_RUN_ID": "zoo-12"}) == Seat(3, 4, 1, 2, own=True)
+    with pytest.raises(UsageError, match="LOCAL_RANK"):
+        seat({"RANK": "0", "WORLD_SIZE": "2"})
+
+
+def test_processes_are_not_started_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    require_alone_or_own(None)
+    with pytest.raises(UsageError, match="torchrun has started 2 processes already"):
+        require_alone_or_own(2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 65])
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_shares_are_all_rows_once(size: int, rows: int) -> None:
+    shares = [World(rank, size).share(10, 10 + rows) for rank in range(size)]
+    assert [row for first, last in shares for row in range(first, last)] == list(range(10, 10 + rows))
+    assert max(last - first for first, last in shares) - min(last - first for first, last in shares) <= 1
