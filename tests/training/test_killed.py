@@ -23,6 +23,7 @@ from zoo.run import Run
 from zoo.trainer import resume_run, train_run
 from zoo.training import clock, loop
 from zoo.training import state as training_state
+from zoo.training.features import HeldOut
 from zoo.training.stepper import Stepper
 
 STEPS = 60  # in the three epochs of the training
@@ -121,7 +122,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whol
         if event == "step":
             counted(Stepper, "step", count)
         elif event == "evaluation":
-            counted(loop, "evaluate", count)
+            counted(HeldOut, "evaluate", count)
         else:
             halved(count)
         train(here / "cut")

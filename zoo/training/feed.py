@@ -45,6 +45,8 @@ class Feed:
     """How likely each row is drawn, (rows,) of float64, where they are drawn with replacement."""
     world: World = World.alone
     """Whose processes share each step."""
+    shorter: Tensor | None = None
+    """Inputs of the rows as they are in a shorter last step, where these are other bits; for features alone."""
     counts: Tensor = field(init=False)
     """Rows in each step, (steps,) of float64."""
 
@@ -95,6 +97,8 @@ class Feed:
             return self._streamed(self.rows, order, epoch, step)
         inputs, targets = self.rows.inputs, self.rows.targets
         start, stop = self._share(step)
+        if self.shorter is not None and stop - start < self.size:
+            inputs = self.shorter
         if order is None:
             # A copy, as DataLoader makes: an in-place first layer would overwrite the data.
             taken, answers = inputs[start:stop].clone(), targets[start:stop]

@@ -22,7 +22,7 @@ from zoo.data import Rows, Split
 from zoo.errors import Diverged, Interrupted, WorkerLost
 from zoo.training.clock import Clock
 from zoo.training.distributed import World
-from zoo.training.evaluation import evaluate
+from zoo.training.features import HeldOut, Known, known_features, repeats
 from zoo.training.feed import Feed, feed_of
 from zoo.training.frozen import still_modules
 from zoo.training.interruption import Interruption
@@ -77,15 +77,28 @@ class Training:
 
     @cached_property
     def feed(self) -> Feed:
-        """Return the steps of an epoch."""
-        return feed_of(self.checked, self.splits["train"], self.world)
+        """Return the steps of an epoch; their rows are features where these are known."""
+        return self.known.feed
+
+    @cached_property
+    def known(self) -> Known:
+        """Return the steps behind what the frozen layers give, computed once where that pays and is the same."""
+        feed = feed_of(self.checked, self.splits["train"], self.world)
+        return known_features(self.checked.spec, self.state, feed)
+
+    @cached_property
+    def held_out(self) -> dict[Split, HeldOut]:
+        """Return the evaluation of each split that is not trained on."""
+        repeated = repeats(self.checked.spec, self.state)
+        kept = {split: rows for split, rows in self.splits.items() if split != "train"}
+        return {split: HeldOut(self.objective, rows, self.world, repeated) for split, rows in kept.items()}
 
     @cached_property
     def stepper(self) -> Stepper:
         """Return what a step does."""
         declared = self.checked.spec.scheduler
         scheduler = self.state.scheduler if declared is not None and declared.interval == "step" else None
-        return Stepper(self.state, self.checked.spec.train, self.objective, self.feed.steps, scheduler)
+        return Stepper(self.state, self.checked.spec.train, self.objective, self.feed.steps, scheduler, self.known.tail)
 
     @cached_property
     def strides(self) -> Strides:
@@ -144,7 +157,7 @@ class Training:
         Raises:
             Diverged: the loss is NaN or infinite.
         """
-        measured = evaluate(self.state.measured, self.objective, self.splits[split], self.world)
+        measured = self.held_out[split].evaluate(self.state.measured)
         for name, value in measured.items():
             if not math.isfinite(value):
                 raise Diverged(

@@ -18,6 +18,11 @@ from zoo.training.state import State
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def autocast(train: Train, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which the forward pass and the loss are computed."""
+    return nullcontext() if train.precision == "fp32" else torch.autocast(device.type, DTYPES[train.precision])
+
+
 @dataclass(frozen=True)
 class Stepper:
     """The steps of a training; with the options at their defaults, those of the plain PyTorch loop bit for bit."""
@@ -29,12 +34,14 @@ class Stepper:
     """In an epoch."""
     scheduler: optim.lr_scheduler.LRScheduler | None
     """The one that counts steps, if any."""
+    tail: nn.Module | None = None
+    """What is left of the model behind features that are known; None for all of it."""
 
     @cached_property
     def forward(self) -> Callable[[Tensor], Tensor]:
         """Return the model, compiled where the spec says so."""
         # Any: torch.compile gives it no types.
-        model: Any = self.state.model
+        model: Any = self.state.model if self.tail is None else self.tail
         forward: Callable[[Tensor], Tensor] = torch.compile(model) if self.train.compile else model
         return forward
 
@@ -83,9 +90,7 @@ class Stepper:
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context in which the forward pass and the loss are computed."""
-        if self.train.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.state.device.type, DTYPES[self.train.precision])
+        return autocast(self.train, self.state.device)
 
     def move(self) -> bool:
         """Move the weights by the gradients; return whether they moved."""
