@@ -126,7 +126,12 @@ class Run:
         Raises:
             RunError: as `rows`.
         """
-        rows = [row for row in self.rows() if "error" not in row]
+        return self.kept_of(self.rows())
+
+    # Any: as measurements.
+    def kept_of(self, lines: Sequence[Row]) -> dict[str, Any]:
+        """Return that line of all of metrics.jsonl, which are read already."""
+        rows = [row for row in lines if "error" not in row]
         stopping = self.checked.spec.train.early_stopping
         kept = rows[-1] if rows else {}
         if stopping is None or not stopping.restore_best or not rows:

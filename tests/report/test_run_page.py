@@ -44,7 +44,7 @@ def test_a_regression_shows_its_numbers_curves_scatter_and_weights_beside_truth(
     assert [title for title in shown if title not in page.text] == []
     assert page.elements.count("circle") == 20 + 2 * 4  # test rows; epochs of four lines
     assert '"batch_size": 4' in page.text
-    assert run.environment()["torch"] in page.text
+    assert str(run.environment()["torch"]) in page.text
 
 
 def test_a_classifier_shows_its_matrix_its_classes_and_its_mistakes_as_images(write: Write) -> None:

@@ -98,7 +98,7 @@ def read_record(run: Run, ended: bool | None = None, evaluation: Evaluation | No
         run.checked,
         run.environment(),
         [row for row in rows if "error" not in row],
-        run.measurements(),
+        run.kept_of(rows),
         evaluation if evaluation is not None else read_evaluation(run.evaluation_file),
         errors[-1] if errors else "",
         run.weights_file.is_file() if ended is None else ended,

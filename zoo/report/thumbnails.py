@@ -41,7 +41,7 @@ def thumbnail(image: Tensor, pipeline: Sequence[Transform]) -> str:
     if drawn.mode == "RGB":
         drawn = drawn.quantize(COLOURS)
     written = BytesIO()
-    drawn.save(written, "PNG", optimize=True)
+    drawn.save(written, "PNG")
     return PNG + base64.b64encode(written.getvalue()).decode("ascii")
 
 
