@@ -81,7 +81,7 @@ def update_of(optimizer: optim.Optimizer, gradients: dict[Tensor, str], name: Ca
         if not sgd and len({float(optimizer.state[parameter]["step"]) for parameter in learned}) > 1:
             return None  # some began later than others
         for parameter in learned:
-            state = {key: name(value) for key, value in optimizer.state[parameter].items() if _is_large(value)}
+            state = {key: name(value) for key, value in optimizer.state.get(parameter, {}).items() if _is_large(value)}
             write = _sgd if sgd else _adam
             lines += write(group, number, name(parameter), gradients[parameter], state)
     width = len(groups) * (1 if sgd else 3)
