@@ -5,6 +5,7 @@ All of them draw the same order, each takes its share of each batch, and rank 0 
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -145,17 +146,17 @@ def joined() -> Iterator[World]:
     if place is None or place.size == 1:
         yield World.alone
         return
-    store = _join(place)
+    parent, store = os.getppid(), _join(place)
     world = World(place.rank, place.size, place.local_rank, place.local_size)
     try:
         yield world
     except ZooError as error:
-        _tell(world, store, error, place.own)
+        _tell(world, store if os.getppid() == parent else None, error, place.own)
         sys.exit(128 + error.signal_number if isinstance(error, Interrupted) else error.exit_status)
     except RuntimeError as error:
         if not is_lost(error):
             raise
-        _tell(world, store, lost(), place.own)
+        _tell(world, store if os.getppid() == parent else None, lost(), place.own)
         sys.exit(ProcessLost.exit_status)
     dist.destroy_process_group()
 
@@ -192,10 +193,17 @@ def lost() -> ProcessLost:
     return ProcessLost("another process of this training has ended", "go on with: zoo train --resume RUN")
 
 
-def _tell(world: World, store: Store, error: ZooError, own: bool) -> None:
-    """Print an error, once of all processes: rank 0 does where it has it too, and the launcher where one was killed."""
+def _tell(world: World, store: Store | None, error: ZooError, own: bool) -> None:
+    """Print an error, once of all processes: rank 0 does where it has it too, and the launcher where one was killed.
+
+    Without the store, which ends with the launcher, rank 0 alone speaks.
+    """
     if isinstance(error, ProcessLost) and own:
         return  # the launcher knows which one it was, and how it ended
+    if store is None:
+        if world.leads:
+            print(error, file=sys.stderr, flush=True)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -16,6 +16,9 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from zoo.errors import ProcessLost
 from zoo.processes import OWN
 
+HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""The signals that torch's launcher takes for itself."""
+
 
 def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
     """Return the exit status of a program after so many processes of it have ended.
@@ -31,7 +34,8 @@ def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
     Raises:
         ProcessLost: a process was killed by a signal.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # zoo says what happened, once
+    _silence()
+    handlers = {number: signal.getsignal(number) for number in HEARD}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // processes)))
     config = LaunchConfig(
@@ -54,6 +58,16 @@ def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             message = f"process {rank} of {processes} was killed by {name}; the others have been ended"
-            raise ProcessLost(message, "go on from the last checkpoint: zoo train --resume RUN") from failed
+            raise ProcessLost(message, "go on with zoo train --resume RUN, where it has a checkpoint") from failed
         return failure.exitcode
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return 0
+
+
+def _silence() -> None:
+    """Keep torch's launcher from writing pages about a process that failed: zoo says what happened, once."""
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch.distributed.elastic"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,101 @@
+"""The launcher: processes of this machine by torch's elastic launcher, which end together and say why once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import REPOSITORY, Outcome, linear
+
+LIMIT = 120.0  # seconds, on a busy machine; a few on a quiet one
+
+
+def command(*arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, REPOSITORY / "cli.py", "train", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def workers(launcher: int) -> list[int]:
+    """Return the processes that a launcher has started, by their parents in /proc."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(fields[1]) == launcher:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[..., str], here: Path) -> None:
+    write(linear(train={"epochs": 100_000, "batch_size": 4}))
+    launcher = command("spec.json", "--processes", "2", "--out", "run")
+    until = time.monotonic() + LIMIT
+    while not (here / "run/metrics.jsonl").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    started = workers(launcher.pid)
+    assert len(started) == 2
+    os.kill(started[1], signal.SIGKILL)
+    _, said = launcher.communicate(timeout=LIMIT)
+    assert launcher.returncode == 1
+    lines = [line for line in said.splitlines() if not line.startswith(("epoch", "every"))]
+    assert len(lines) == 2
+    assert lines[0].endswith("of 2 was killed by SIGKILL; the others have been ended")
+    assert not [worker for worker in started if Path(f"/proc/{worker}").exists()]
+
+
+def test_a_signal_to_the_launcher_leaves_a_checkpoint(write: Callable[..., str], here: Path) -> None:
+    write(linear(train={"epochs": 100_000, "batch_size": 4}))
+    launcher = command("spec.json", "--processes", "2", "--out", "run")
+    until = time.monotonic() + LIMIT
+    while not (here / "run/metrics.jsonl").is_file() and time.monotonic() < until:
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    _, said = launcher.communicate(timeout=LIMIT)
+    assert launcher.returncode == 143
+    lines = [line for line in said.splitlines() if not line.startswith(("epoch", "every"))]
+    assert len(lines) == 2
+    assert lines[0].startswith("interrupted: in epoch")
+    assert (here / "run/checkpoints/last.pt").is_file()
+
+
+def test_torchrun_starts_the_processes_too(write: Callable[..., str], here: Path) -> None:
+    write(linear())
+    arguments = ["--standalone", "--nproc-per-node", "2", str(REPOSITORY / "cli.py"), "train", "spec.json", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)  # of one process alone
+    assert json.loads((here / "runs/line/environment.json").read_text())["processes"] == 2
+
+
+def test_what_every_process_would_refuse_is_refused_before_they_start(
+    write: Callable[..., str], zoo: Callable[..., Outcome]
+) -> None:
+    write(linear(train={"epochs": 2, "batch_size": 4}))
+    done = zoo("train", "spec.json", "--processes", "5")
+    assert done.status == 2
+    assert done.err.count("error:") == 1
+    assert "5 processes cannot share batches of 4 rows" in done.err
+    assert zoo("train", "spec.json", "--processes", "2", "--set", "train.epochs=0").status == 2
+    none = zoo("train", "spec.json", "--processes", "0")
+    assert none.status == 2
+    assert "1<=x<=1024" in none.err
