@@ -337,6 +337,16 @@ def test_a_finished_run_is_not_resumed(zoo: Zoo, write: Write) -> None:
     assert "runs/line has ended its training" in done.err
 
 
+def test_a_run_whose_spec_was_edited_is_not_resumed(zoo: Zoo, write: Write, here: Path) -> None:
+    zoo("train", write(linear()))
+    (here / "runs/line/model.safetensors").unlink()
+    spec = here / "runs" / "line" / "spec.json"
+    spec.write_text(spec.read_text().replace('"batch_size": 4', '"batch_size": 5'))
+    done = zoo("train", "--resume", "line")
+    assert done.status == 2
+    assert "the checkpoint runs/line/checkpoints/last.pt is of another spec" in done.err
+
+
 def narrow(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command on a terminal that has nothing but ASCII."""
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}

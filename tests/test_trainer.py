@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torchvision.models import get_model
 
-from conftest import linear
+from conftest import REPOSITORY, linear
 from test_files import no_file_above
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import OutputError, StepRefused, UsageError
 from zoo.progress import TrainingProgress
 from zoo.run import Run, evaluate_run
-from zoo.trainer import train_run
+from zoo.trainer import resume_run, train_run
+from zoo.training import clock
+from zoo.training import state as training_state
 
 Write = Callable[..., str]
 
@@ -122,3 +127,46 @@ def test_targets_that_torch_refuses_are_no_traceback_and_the_metrics_stay(write:
         "see whether the targets of data are what BCELoss takes, and write another loss if not"
     )
     assert Run(here / "runs" / "line").rows() == [{"epoch": 1, "error": message}]
+
+
+def test_a_checkpoint_that_does_not_fit_leaves_the_last_good_one_to_go_on_from(
+    write: Write, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "EVERY", 0.0)
+    monkeypatch.setattr(clock, "SHARE", 0)
+    checked, calls, whole = check_file(write(linear(train__epochs=4))), [0], training_state.save
+    train_run(checked, "cpu", Destination(Path("undisturbed")), TrainingProgress(4))
+
+    def save(path: Path, state: training_state.State) -> None:
+        calls[0] += 1
+        with no_file_above(600) if calls[0] == 3 else nullcontext():
+            whole(path, state)
+
+    with monkeypatch.context() as patch, ExitStack() as refused:
+        patch.setattr(training_state, "save", save)
+        error = refused.enter_context(pytest.raises(OutputError))
+        train_run(checked, "cpu", Destination(Path("run")), TrainingProgress(4))
+    assert error.value.message == "cannot write run/checkpoints/last.pt: File too large"
+    assert [path.name for path in Path("run/checkpoints").iterdir()] == ["last.pt"]
+    run = resume_run(Run(Path("run")), "cpu", TrainingProgress(4))
+    assert run.weights_file.read_bytes() == Path("undisturbed/model.safetensors").read_bytes()
+
+
+def test_frozen_photographs_of_a_local_weights_file_are_learned_from(
+    write: Write, here: Path, real_data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "zoo")
+    torch.manual_seed(0)
+    torch.save(get_model("resnet18", weights=None).state_dict(), here / "resnet18.pth")
+    document = json.loads((REPOSITORY / "specs" / "resnet50_finetune.json").read_text())
+    document["model"] = {"type": "torchvision", "name": "resnet18", "classes": "classes"}
+    document["init"] = {"from": "resnet18.pth", "match": ["*", "!fc.*"]}
+    document["data"]["root"] = str(real_data / "hymenoptera")
+    document["data"]["transforms"][:2] = [{"type": "Resize", "size": 36}, {"type": "CenterCrop", "size": 32}]
+    run = train_run(check_file(write(document)), "cpu", Destination(), TrainingProgress(10))
+    assert "the frozen layers up to flatten are computed once, for 243 rows" in caplog.text
+    assert "frozen: 120 tensors" in caplog.text
+    first, last = run.rows()[0]["train_loss"], run.rows()[-1]["train_loss"]
+    assert last < 0.95 * first
+    stored, given = load_file(run.weights_file), torch.load(here / "resnet18.pth", weights_only=True)
+    assert [name for name in stored if not torch.equal(stored[name], given[name])] == ["fc.bias", "fc.weight"]

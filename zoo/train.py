@@ -67,7 +67,8 @@ class Train(Strict):
     deterministic: bool = False
     """Refuse torch's kernels whose results vary from run to run (torch.use_deterministic_algorithms)."""
     compile: bool = False
-    """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits."""
+    """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits, and with
+    dropout those of a training that is resumed from those of one that is not."""
 
     @model_validator(mode="after")
     def _one_sampler(self) -> Self:
