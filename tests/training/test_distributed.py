@@ -28,6 +28,7 @@ from zoo.run import Run
 from zoo.trainer import resume_run, train_run
 from zoo.training import clock, loop
 from zoo.training.distributed import World, joined
+from zoo.training.features import HeldOut
 from zoo.training.parallel import SharedStrides
 
 LIMIT = 60.0  # seconds that processes have to end, on a busy machine; they take about one
@@ -207,7 +208,7 @@ MOMENTS = [("step", 1, 0), ("step", 7, 1), ("step", 9, 0), ("evaluation", 1, 1),
 
 def killed_at(event: str, count: int, rank: int, out: Path) -> Callable[[World], None]:
     """Return a training in which one process is killed when it has done something so many times."""
-    owner: Any = {"step": SharedStrides, "evaluation": loop, "save": loop.Training}[event]
+    owner: Any = {"step": SharedStrides, "evaluation": HeldOut, "save": loop.Training}[event]
     name = {"step": "step", "evaluation": "evaluate", "save": "_compare"}[event]
 
     def act(world: World) -> None:
