@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from zoo.data import DATA, Data
+from zoo.data import DATA, Data, Rows
+from zoo.data.stored import Stored, Streamable
 from zoo.errors import DataError
 from zoo.shapes import Shape
 
@@ -54,8 +56,22 @@ def assert_loads_what_it_says(source: Data) -> None:
         assert len(rows.inputs) == len(rows.targets) > 0
         if example.classes:
             assert 0 <= int(rows.targets.min()) <= int(rows.targets.max()) < len(example.classes)
+        stored = source.stored(split) if isinstance(source, Streamable) else None
+        if stored is not None:
+            _assert_the_same(stored, rows)
     if example.training_rows is not None:
         assert len(source.load("train")) == example.training_rows
+
+
+def _assert_the_same(stored: Stored, rows: Rows) -> None:
+    """Hold rows that are read one by one, the last one first, against those read at once."""
+    numbers = range(len(rows))[::-1]
+    found = pickle.loads(pickle.dumps(stored)).read(numbers)  # as another process has it
+    assert len(stored) == len(rows)
+    assert torch.equal(found.inputs, rows.inputs.flip(0))
+    assert torch.equal(found.targets, rows.targets.flip(0))
+    assert found.inputs.dtype == rows.inputs.dtype
+    assert torch.equal(stored.targets, rows.targets)
 
 
 def _agrees(tensor: torch.Tensor, shape: Shape) -> bool:

@@ -13,11 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from photographs import AUGMENTATION, pets, take
 
-from conftest import REPOSITORY, Document, Outcome
+from conftest import REPOSITORY, Document, Outcome, linear
 from zoo.check import check_file
 from zoo.training.splits import open_splits
 from zoo.training.streaming import Stream
@@ -62,6 +63,35 @@ def test_the_weights_are_those_of_a_split_in_memory(
     assert zoo("train", "spec.json", "--out", "streamed", "--device", "cpu", *streamed(workers)).status == 0
     assert caplog.text.count("split streams, read by " + (f"{workers} worker(s)" if workers else "the training")) == 3
     assert results("streamed") == results("held")
+
+
+TEXT = {"type": "TextFile", "file": "text.txt", "context": 8, "stride": 3}
+ARRAYS = {"type": "ArrayFile", "file": "rows.npz"}
+SOURCES = {"characters": TEXT | {"tokens": "character"}, "bytes": TEXT | {"tokens": "byte"}, "arrays": ARRAYS}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_texts_and_arrays_stream_to_the_same_bits(kind: str, zoo: Zoo, write: Write, here: Path) -> None:
+    Path("text.txt").write_text("".join(chr(97 + index * index % 23) for index in range(500)))
+    numbers = np.random.default_rng(0)
+    np.savez("rows.npz", inputs=numbers.normal(size=(60, 3)), targets=numbers.integers(0, 4, 60))
+    layers: list[Document] = [{"type": "Linear", "out_features": "classes"}]
+    if kind != "arrays":
+        tokens = {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 4}
+        layers = [tokens, {"type": "Dropout"}, {"type": "Linear", "out_features": "vocabulary"}]
+    loss, train = {"type": "CrossEntropyLoss"}, {"epochs": 2, "batch_size": 7}
+    write(linear(data=SOURCES[kind], model__layers=layers, loss=loss, metrics=[], train=train))
+    assert zoo("train", "spec.json", "--out", "held", "--device", "cpu").status == 0
+    assert zoo("train", "spec.json", "--out", "streamed", "--device", "cpu", "--set", "data.memory=0").status == 0
+    assert results("streamed") == results("held")
+
+
+def test_a_packed_file_beyond_the_budget_is_refused(zoo: Zoo, write: Write, here: Path) -> None:
+    np.savez_compressed("rows.npz", inputs=np.zeros((9, 2)), targets=np.zeros((9, 1)))
+    write(linear(data=ARRAYS | {"memory": 0}))
+    outcome = zoo("train", "spec.json")
+    assert outcome.status == 2
+    assert "the train split takes 0.0 MiB, more than data.memory leaves, and can only be read whole" in outcome.err
 
 
 def test_the_test_split_streams_to_the_same_measurements(

@@ -8,30 +8,31 @@ https://huggingface.co/docs/safetensors
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from math import prod
+from typing import Annotated, ClassVar, Literal, Self
 
 from zoo.data.arrays import Header, read_array, read_headers
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.image_source import ImageSource
 from zoo.data.images import read_images
 from zoo.data.splitting import OneFile
+from zoo.data.stored import Streamable
+from zoo.data.stored_arrays import StoredArray, StoredArrays, require_classes
 from zoo.data.tabular import read_rows
 from zoo.errors import DataError
 from zoo.shapes import Shape
 from zoo.strict import Count, Field, model_validator
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Key = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-class ArrayFile(ImageSource, OneFile):
+class ArrayFile(ImageSource, Streamable, OneFile):
     """Rows from the arrays of a .npz or .safetensors file; its first axis counts the rows.
 
     Floats become float32; uint8 stays; other whole numbers become int64. Whole numbers as targets are class numbers.
     """
 
+    whereabouts: ClassVar[tuple[str, ...]] = (*OneFile.whereabouts, *Streamable.streaming)
     suffixes: ClassVar[tuple[str, ...]] = (".npz", ".safetensors")
 
     type: Literal["ArrayFile"]
@@ -92,9 +93,30 @@ class ArrayFile(ImageSource, OneFile):
                 raise DataError(f"{key} of {file} is not finite in row {row}, counted from 0", "remove the row")
         if len(inputs) != len(targets):
             raise DataError(f"{file} has {len(inputs)} inputs but {len(targets)} targets", "write one for each")
-        self._require_classes(targets, known, file)
+        require_classes(targets, len(known.classes), f"{self.targets} of {file}")
         numbers = self.numbers(len(inputs), split)
         return Rows(inputs[numbers], targets[numbers])
+
+    def stored(self, split: Split) -> StoredArrays | None:
+        """Return the rows where they lie; None where the file is packed, or the rows do not stand one after the other.
+
+        Raises:
+            DataError: the file is absent, or other than the first one.
+        """
+        known, file = self.example(), self.file_of(split)
+        headers = read_headers(file)
+        arrays: list[StoredArray] = []
+        for key, shape in ((self.inputs, known.input), (self.targets, known.target)):
+            header = headers.get(key)
+            if header is None or header.place is None or header.dtype != shape.dtype or header.kind == "u8":
+                return None
+            if prod(header.sizes[1:]) != shape.row_size or len(header.sizes[1:]) > len(shape.row):
+                return None
+            arrays.append(StoredArray(file, key, header, shape))
+        if arrays[0].header.sizes[0] != arrays[1].header.sizes[0]:
+            return None
+        numbers = self.numbers(arrays[0].header.sizes[0], split)
+        return StoredArrays(arrays[0], arrays[1], numbers, len(known.classes))
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return typed rows or CSV files where a row is a list of numbers, image files where it is an image."""
@@ -141,12 +163,3 @@ class ArrayFile(ImageSource, OneFile):
             message = f"how many classes {self.targets} of {self.file} has is not known without reading all of it"
             raise OptionError(message, "write classes: their number, or their names", "type")
         return tuple(map(str, range(self.classes if self.classes is not None else int(targets.largest or 0) + 1)))
-
-    def _require_classes(self, targets: Tensor, known: Example, file: str) -> None:
-        if not known.classes:
-            return
-        least, most = int(targets.min()), int(targets.max())
-        if least < 0 or most >= len(known.classes):
-            odd = least if least < 0 else most
-            message = f"{self.targets} of {file} has the class {odd}, but there are {len(known.classes)} classes"
-            raise DataError(message, "write numbers from 0, or more classes")

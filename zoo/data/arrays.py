@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import IO, TYPE_CHECKING
 
@@ -45,6 +45,10 @@ class Header:
     """numpy's letter and bytes, "f4"; "other" for what holds no numbers."""
     largest: int | None = None
     """The largest number of a small array of whole numbers of one axis."""
+    place: int | None = None
+    """Where its numbers begin in the file, row after row; None where they are packed or stand otherwise."""
+    little: bool = True
+    """Whether the lowest byte of a number comes first."""
 
     def __post_init__(self) -> None:
         if any(size < 0 for size in self.sizes):
@@ -87,26 +91,42 @@ def _npz(path: str) -> dict[str, Header]:
             for name in archive.namelist():
                 if name.endswith(".npy"):
                     with archive.open(name) as member:
-                        headers[name.removesuffix(".npy")] = _npy(member)
+                        header, length = _npy(member)
+                    info = archive.getinfo(name)
+                    if info.compress_type == zipfile.ZIP_STORED and length is not None:
+                        header = replace(header, place=_content(path, info.header_offset) + length)
+                    headers[name.removesuffix(".npy")] = header
     except (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error) as error:
         raise ValueError(reason(error)) from error
     return headers
 
 
-def _npy(member: IO[bytes]) -> Header:
+def _content(path: str, place: int) -> int:
+    """Return where the content of a member of a zip file begins, whose own header is at a place."""
+    with open(path, "rb") as file:
+        file.seek(place + 26)  # behind what the directory says too
+        name, extra = (int.from_bytes(file.read(2), "little") for _ in range(2))
+    return place + 30 + name + extra
+
+
+def _npy(member: IO[bytes]) -> tuple[Header, int | None]:
+    """Return what the member says, and the length of it, where its rows stand one after the other."""
     import ast
 
     start = member.read(8)
     if start[:6] != b"\x93NUMPY":
         raise ValueError("a member is no array")
-    length = int.from_bytes(member.read(2 if start[6] == 1 else 4), "little")
+    wide = 2 if start[6] == 1 else 4
+    length = int.from_bytes(member.read(wide), "little")
     if length > LONGEST_HEADER:
         raise ValueError("the header of an array is too long")
     said = ast.literal_eval(member.read(length).decode("latin1"))
     sizes, described = tuple(int(size) for size in said["shape"]), said["descr"]
     kind = described[1:] if isinstance(described, str) else "other"
     little = isinstance(described, str) and described[:1] in "<|"
-    return Header(sizes, kind if kind in (*KINDS, *FLOATS) else "other", _largest(member, kind, sizes, little))
+    kind = kind if kind in (*KINDS, *FLOATS) else "other"
+    header = Header(sizes, kind, _largest(member, kind, sizes, little), little=little)
+    return header, None if said["fortran_order"] else 8 + wide + length
 
 
 def _safetensors(path: str) -> dict[str, Header]:
@@ -123,8 +143,9 @@ def _safetensors(path: str) -> dict[str, Header]:
                 continue
             sizes, dtype = tuple(int(size) for size in tensor["shape"]), tensor["dtype"]
             kind = SAFETENSORS.get(dtype, dtype if dtype in FLOATS else "other")
-            file.seek(8 + length + int(tensor["data_offsets"][0]))
-            headers[name] = Header(sizes, kind, _largest(file, kind, sizes, True))
+            place = 8 + length + int(tensor["data_offsets"][0])
+            file.seek(place)
+            headers[name] = Header(sizes, kind, _largest(file, kind, sizes, True), place)
     return headers
 
 

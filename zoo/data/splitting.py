@@ -106,7 +106,7 @@ def _real(name: str) -> str:
 class OneFile(Seeded):
     """What every source has whose rows stand in one file, or in one for each split."""
 
-    whereabouts = ("file", "validation_file", "test_file")
+    whereabouts: ClassVar[tuple[str, ...]] = ("file", "validation_file", "test_file")
     default_test: ClassVar[float] = 0.2
 
     file: FilePath

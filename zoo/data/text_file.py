@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from zoo.data.data import Data, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.data import Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.pieces import read_pieces
 from zoo.data.splitting import refuse_validation
+from zoo.data.stored import Streamable
+from zoo.data.stored_text import StoredText
 from zoo.errors import DataError, reason
 from zoo.files import is_file
 from zoo.shapes import Shape
@@ -17,16 +21,17 @@ from zoo.strict import Count, Field, model_validator
 if TYPE_CHECKING:
     from torch import Tensor
 
+PART = 2**22  # bytes that are decoded at once; their numbers take some forty times as much for a moment
 SCANNED = 8 * 2**20  # bytes that a check reads to find the characters: a few hundredths of a second
 
 
-class TextFile(Data):
+class TextFile(Streamable):
     """Windows of a text in UTF-8; the targets are the same windows one token later. The end of the text is the test.
 
     In order the text holds the training part, the validation part, and the test part.
     """
 
-    whereabouts = ("file",)
+    whereabouts = ("file", *Streamable.streaming)
 
     type: Literal["TextFile"]
     file: FilePath
@@ -78,13 +83,20 @@ class TextFile(Data):
         Raises:
             DataError: the file is absent, is not UTF-8, is too short, or holds characters outside the vocabulary.
         """
-        text = self._text()
-        part = self._part(split, len(text))
-        if self._windows(part) < 1:
-            raise self._too_short(split, len(text))
-        numbers = self._numbers(text, self.file)[part.start : part.stop]
+        tokens = self.numbers
+        part = self._filled(split, len(tokens))
+        numbers = tokens[part.start : part.stop].long()
         windows = numbers.unfold(0, self.context + 1, self.stride or self.context)  # (N, context + 1), a view
         return Rows(windows[:, :-1], windows[:, 1:])
+
+    def stored(self, split: Split) -> StoredText:
+        """Return the windows where they lie: in the file where tokens are bytes, else in memory, a byte or few each.
+
+        Raises:
+            DataError: as `load`.
+        """
+        text, length = (self.file, self._size()) if self.tokens == "byte" else (self.numbers, len(self.numbers))
+        return StoredText(text, self._filled(split, length), self.context, self.stride or self.context)
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return texts, or files of text, each as the numbers of its last `context` tokens.
@@ -126,13 +138,32 @@ class TextFile(Data):
         return "".join(self.characters[number] for number in numbers)
 
     @cached_property
+    def numbers(self) -> Tensor:
+        """Return the number of each token of the text, (length,), in the smallest dtype that holds them.
+
+        Raises:
+            DataError: as `load`.
+        """
+        import torch
+
+        if self.tokens == "byte":
+            return torch.from_numpy(read_pieces(self.file, [0], self._size())[0])
+        largest, dtypes = len(self.characters) - 1, (torch.uint8, torch.int16, torch.int32)
+        wide = next(dtype for dtype in dtypes if largest <= torch.iinfo(dtype).max)
+        parts, line = [], 1
+        for text in self._parts():
+            parts.append(self._numbers(text, self.file, line).to(wide))
+            line += text.count("\n")
+        return torch.cat(parts) if parts else torch.empty(0, dtype=wide)
+
+    @cached_property
     def characters(self) -> str:
         """Return the characters in the order of their numbers.
 
         Raises:
             DataError: they are not written, and the file is absent or not UTF-8.
         """
-        return self.vocabulary or "".join(sorted(set(str(self._text()))))
+        return self.vocabulary or "".join(sorted(set().union(*self._parts())))
 
     def _measured(self) -> tuple[int | None, int]:
         """Return how many tokens the file has, where a glance tells, and how many kinds of them."""
@@ -141,7 +172,7 @@ class TextFile(Data):
         if self.tokens == "byte":
             return size, 256
         if size is not None and size <= SCANNED:
-            text = self._text()
+            text = "".join(self._parts())
             return len(text), len(self.vocabulary or set(text))
         if self.vocabulary is not None:
             return None, len(self.vocabulary)
@@ -159,18 +190,32 @@ class TextFile(Data):
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read {given}: {reason(error)}", "give a text in UTF-8") from error
 
-    def _text(self) -> str | bytes:
-        """Return the whole text as it stands in the file, line ends included."""
+    def _size(self) -> int:
         if not is_file(self.file):
             raise OptionError(f"no such file: {self.file}", "set data.file to a text", "file")
+        return Path(self.file).stat().st_size
+
+    def _parts(self) -> Iterator[str]:
+        """Yield the text as it stands in the file, line ends included, part by part.
+
+        Raises:
+            OptionError: the file is absent, or is not UTF-8.
+        """
+        self._size()
+        decoder = getincrementaldecoder("utf-8")()
+        place = 0
         try:
-            content = Path(self.file).read_bytes()
-            return content if self.tokens == "byte" else content.decode()
+            with Path(self.file).open("rb") as file:
+                for part in iter(partial(file.read, PART), b""):
+                    yield decoder.decode(part)
+                    place += len(part)
+                yield decoder.decode(b"", final=True)
         except (OSError, UnicodeDecodeError) as error:
             remedy = "write the file in UTF-8, or use byte tokens"
-            raise OptionError(f"cannot read {self.file}: {reason(error)}", remedy, "file") from error
+            where = f" behind byte {place:,}" if place else ""
+            raise OptionError(f"cannot read {self.file}{where}: {reason(error)}", remedy, "file") from error
 
-    def _numbers(self, text: str | bytes, place: str) -> Tensor:
+    def _numbers(self, text: str | bytes, place: str, first_line: int = 1) -> Tensor:
         import numpy as np
         import torch
 
@@ -183,7 +228,7 @@ class TextFile(Data):
         wrong = np.flatnonzero(known[found] != points)
         if len(wrong):
             at = int(wrong[0])
-            line = text.count("\n", 0, at) + 1
+            line = text.count("\n", 0, at) + first_line
             message = f"{place}: line {line} has {text[at]!r}, which is not in the vocabulary"
             raise DataError(message, "write it into data.vocabulary, or remove it from the text")
         return torch.from_numpy(found.astype(np.int64))
@@ -196,6 +241,12 @@ class TextFile(Data):
         validation = test - round(length * (self.validation or 0))
         bounds = {"train": (0, validation), "validation": (validation, test), "test": (test, length)}
         return range(*bounds[split])
+
+    def _filled(self, split: Split, length: int) -> range:
+        part = self._part(split, length)
+        if self._windows(part) < 1:
+            raise self._too_short(split, length)
+        return part
 
     def _windows(self, part: range) -> int:
         """Return how many windows with a following token a part holds."""

@@ -12,6 +12,7 @@ from zoo.check import CheckedSpec
 from zoo.data import Rows, Split
 from zoo.data.stored import MEBIBYTE, Stored, Streamable
 from zoo.device import fitting, free_memory
+from zoo.errors import DataError
 from zoo.training.streaming import Reader, Stream, default_workers
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,11 @@ def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Spl
         stored = data.stored(split)
         size = 0 if stored is None else resident_size(checked, split, stored)
         if stored is None or size <= budget:
-            splits[split] = _held(checked, split, device)
-            budget -= size
+            rows = _held(checked, split, device)
+            size = rows.inputs.nbytes + rows.targets.nbytes if stored is None else size
+            if stored is None and data.memory is not None and size > budget:
+                raise _too_large(split, size)
+            splits[split], budget = rows, budget - size
             continue
         stream = _stream(checked, data, split, stored, device)
         splits[split] = stream
@@ -51,6 +55,13 @@ def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Spl
         sizes = f"its rows take {_mebibytes(size)} MiB, and {_mebibytes(budget)} MiB are {left}"
         log.info("the %s split streams, read by %s: %s", split, readers, sizes)
     return splits
+
+
+def _too_large(split: Split, size: int) -> DataError:
+    message = (
+        f"the {split} split takes {_mebibytes(size)} MiB, more than data.memory leaves, and can only be read whole"
+    )
+    return DataError(message, "write its file anew with numpy.savez, which packs nothing; or give more data.memory")
 
 
 def target_rows(checked: CheckedSpec, split: Split) -> torch.Tensor:
