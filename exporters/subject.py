@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from zoo import catalog
-from zoo.build import fresh_model, load_rows
+from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
 from zoo.errors import DataError, UsageError
 from zoo.run import find_run, newest_run, require_whereabouts
 from zoo.source import find_spec
 from zoo.training.loop import Row
+from zoo.training.splits import some_rows
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
 
@@ -109,6 +110,6 @@ def _refuse_spec(reference: str) -> NoReturn:
 
 def _held_out(checked: CheckedSpec) -> torch.Tensor:
     try:
-        return load_rows(checked, "test").inputs
+        return some_rows(checked, "test").inputs
     except DataError as error:
         raise DataError(f"no held-out rows to prove the export with: {error.message}", error.remedy) from error

@@ -181,3 +181,54 @@ def test_a_check_stops_to_look_where_there_are_no_images(root: Path, monkeypatch
         (root / "train" / "cats" / f"{index}.txt").touch()
     monkeypatch.setattr("zoo.data.image_folder.COUNTED", 15)
     assert declared("ImageFolder", root="pets").example().training_rows is None
+
+
+def spoil(*names: str) -> None:
+    for name in names:
+        Path(name).write_bytes(Path(name).read_bytes()[:40])
+
+
+def test_a_corrupt_file_stops_and_says_how_to_skip(root: Path) -> None:
+    spoil("pets/train/dogs/1.png")
+    message, remedy = refusal(declared("ImageFolder", root="pets", transforms=FIXED).load, "train")
+    assert message.startswith("cannot read pets/train/dogs/1.png as an image")
+    assert remedy == 'mend or remove the file; or write "corrupt": "skip" into data'
+
+
+def test_corrupt_files_are_skipped_counted_and_kept_in_the_run(root: Path) -> None:
+    spoil("pets/train/dogs/1.png", "pets/test/cats/0.png")
+    save(Path("pets/test/cats/1.png"))
+    source = declared("ImageFolder", root="pets", transforms=FIXED, corrupt="skip").fitted()
+    assert source.skipped == ("train/dogs/1.png", "test/cats/0.png")
+    assert source.notes() == ("2 file(s) cannot be decoded and are skipped: train/dogs/1.png, test/cats/0.png",)
+    assert source.example().training_rows == 5
+    assert_loads_what_it_says(source)
+    unfitted = declared("ImageFolder", root="pets", transforms=FIXED, corrupt="skip")
+    assert unfitted.load("train").targets.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_rows_are_kept_out_of_what_is_left_after_skipping(root: Path) -> None:
+    spoil("pets/train/dogs/1.png")
+    source = declared("ImageFolder", root="pets", transforms=FIXED, corrupt="skip", validation=0.4).fitted()
+    assert [len(source.load(split)) for split in source.splits] == [3, 2, 3]
+
+
+def test_a_run_that_skips_goes_on_with_the_files_it_began_with(root: Path) -> None:
+    source = declared("ImageFolder", root="pets", transforms=FIXED, corrupt="skip").fitted()
+    assert source.skipped == ()
+    assert source.notes() == ()
+    spoil("pets/train/dogs/1.png")
+    message, remedy = refusal(source.load, "train")
+    assert message.startswith("cannot read pets/train/dogs/1.png as an image")
+    assert remedy == "it has changed since data.skipped was written: mend it, or train anew"
+
+
+def test_a_split_without_a_whole_image_is_refused(root: Path) -> None:
+    spoil(*(str(path) for path in Path("pets/test").rglob("*.*g")))
+    source = declared("ImageFolder", root="pets", transforms=FIXED, corrupt="skip")
+    assert refusal(source.load, "test")[0] == "pets/test holds no image that can be decoded"
+
+
+def test_skipped_files_without_skipping_are_refused() -> None:
+    said = contradiction("ImageFolder", root="x", skipped=["train/a/1.png"])
+    assert said == 'skipped says nothing without corrupt; write "corrupt": "skip", or remove it'

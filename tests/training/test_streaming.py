@@ -17,10 +17,17 @@ import numpy as np
 import pytest
 import torch
 from photographs import AUGMENTATION, pets, take
+from test_killed import counted, in_a_child
 
 from conftest import REPOSITORY, Document, Outcome, linear
 from zoo.check import check_file
+from zoo.destination import Destination
+from zoo.progress import TrainingProgress
+from zoo.run import Run
+from zoo.trainer import resume_run, train_run
+from zoo.training import clock, loop
 from zoo.training.splits import open_splits
+from zoo.training.stepper import Stepper
 from zoo.training.streaming import Stream
 
 CPU = torch.device("cpu")
@@ -199,3 +206,60 @@ def test_a_signal_to_all_processes_ends_them_quietly_with_a_checkpoint(number: s
     assert "zoo train --resume runs/pets" in err
     assert Path("runs/pets/checkpoints/last.pt").is_file()
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def test_a_streaming_training_that_is_killed_goes_on_to_the_same_bits(
+    write: Write, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("needs os.fork")
+    take(here / "pets")
+    write(pets(data__memory=0, data__workers=1, train__ema=0.9))
+    monkeypatch.setattr(clock, "EVERY", 0.0)
+    monkeypatch.setattr(clock, "SHARE", 0)
+    monkeypatch.setattr(loop, "READ_EVERY", 0.0)
+    progress = TrainingProgress(2)
+    train_run(check_file("spec.json"), "cpu", Destination(here / "whole"), progress)
+
+    def killed() -> None:
+        counted(Stepper, "gradients", 6)
+        train_run(check_file("spec.json"), "cpu", Destination(here / "cut"), progress)
+
+    assert in_a_child(killed) == signal.SIGKILL
+    assert in_a_child(lambda: resume_run(Run(here / "cut"), "cpu", progress)) == 0
+    assert results("cut") == results("whole")
+
+
+PEAK = """
+import resource, sys
+from zoo.check import check_file
+from zoo.device import find_device
+from zoo.training.splits import open_splits
+
+checked = check_file("spec.json", sys.argv[1:])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+rows = open_splits(checked, find_device("cpu"), ["train"])["train"]
+for start in range(0, len(rows), 8):
+    next(iter(rows.batches([start], 8)))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_the_memory_of_a_stream_does_not_grow_with_the_folder(write: Write, here: Path) -> None:
+    take(here / "pets", train=4, test=1)
+    for index in range(4, 60):
+        for name in ("a", "b"):
+            (here / "pets" / "train" / name / f"{index:04}.png").symlink_to("0000.png")
+    resized = [{"type": "Resize", "size": [400, 400]}, {"type": "ToDtype", "dtype": "float32"}]
+    layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+    write(pets(data__transforms=resized, data__augmentation=[], data__validation=None, model__layers=layers))
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+
+    def peak(*changes: str) -> int:
+        command = [sys.executable, "-c", PEAK, *changes]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+
+    held = 120 * 3 * 400 * 400 * 4 // 2**20  # MiB: 219
+    whole, streaming = peak("data.memory=1000"), peak("data.memory=20", "data.workers=0")
+    assert held <= whole < 1.5 * held
+    assert streaming < held // 3

@@ -17,6 +17,7 @@ from zoo.training.streaming import Reader, Stream, default_workers
 
 log = logging.getLogger(__name__)
 
+MOST_READ = 2**28  # bytes of a split that does not fit, where some of its rows will do
 SHARE = 4  # of the free memory, rows may take 1 / SHARE by default
 
 
@@ -57,10 +58,24 @@ def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Spl
     return splits
 
 
+def some_rows(checked: CheckedSpec, split: Split) -> Rows:
+    """Return a split in memory; where it does not fit, as many of its rows as do, evenly spread.
+
+    Raises:
+        DataError: the data is absent, incomplete or unreadable.
+    """
+    found = open_splits(checked, torch.device("cpu"), [split])[split]
+    if isinstance(found, Rows):
+        return found
+    size = resident_size(checked, split, found.reader.stored)
+    count = max(1, min(len(found), len(found) * MOST_READ // max(1, size)))
+    batches = list(found.batches([len(found) * index // count for index in range(count)], 1))
+    return Rows(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+
 def _too_large(split: Split, size: int) -> DataError:
-    message = (
-        f"the {split} split takes {_mebibytes(size)} MiB, more than data.memory leaves, and can only be read whole"
-    )
+    sizes = f"takes {_mebibytes(size)} MiB, more than data.memory leaves"
+    message = f"the {split} split {sizes}, and can only be read whole"
     return DataError(message, "write its file anew with numpy.savez, which packs nothing; or give more data.memory")
 
 
