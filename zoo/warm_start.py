@@ -68,12 +68,21 @@ def warm_start(model: nn.Module, declared: WarmStart) -> None:
     Raises:
         RunError: the file is absent or unreadable, or a tensor is not in it, or has other sizes.
     """
-    wanted = {name: tensor for name, tensor in model.state_dict().items() if declared.matches(name)}
-    found = read_tensors(declared.source)
-    pairs = _by_order(wanted, found, declared) if declared.by == "order" else _by_name(wanted, found, declared)
+    tensors, found = model.state_dict(), read_tensors(declared.source)
+    pairs = origins(tensors, found, declared)
     with torch.no_grad():
-        for name, tensor in pairs.items():
-            wanted[name].copy_(tensor)
+        for name, other in pairs.items():
+            tensors[name].copy_(found[other].reshape(tensors[name].shape))
+
+
+def origins(tensors: Tensors, found: Tensors, declared: WarmStart) -> dict[str, str]:
+    """Return for each tensor of a state dict that is filled the name in the file of the one that fills it.
+
+    Raises:
+        RunError: a tensor is not in the file, or has other sizes.
+    """
+    wanted = {name: tensor for name, tensor in tensors.items() if declared.matches(name)}
+    return _by_order(wanted, found, declared) if declared.by == "order" else _by_name(wanted, found, declared)
 
 
 def weights_file(source: str) -> Path:
@@ -113,36 +122,36 @@ def read_tensors(source: str) -> Tensors:
     return record
 
 
-def _by_name(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
-    """Return a tensor of the file for each that is wanted.
+def _by_name(wanted: Tensors, found: Tensors, declared: WarmStart) -> dict[str, str]:
+    """Return the name in the file for each tensor that is wanted.
 
     Raises:
         RunError: with up to SHOWN of the faults.
     """
-    here: dict[str, Tensor] = {}
+    here: dict[str, str] = {}
     faults = []
-    for name, tensor in found.items():
+    for name in found:
         new = declared.renamed(name)
         if new in here:
             faults.append(f"two tensors of the file are called {new} here")
-        here[new] = tensor
-    pairs: dict[str, Tensor] = {}
+        here[new] = name
+    pairs: dict[str, str] = {}
     for name, tensor in wanted.items():
         other = here.get(name)
         if other is None:
             if not name.endswith(COUNTER) and not any(_same(tensor, wanted[filled]) for filled in pairs):
                 faults.append(f"{name} is not in the file")
             continue
-        if _kind(other) != _kind(tensor):
-            faults.append(f"{name} is {_described(other)} in the file, but {_described(tensor)} in the model")
+        if _kind(found[other]) != _kind(tensor):
+            faults.append(f"{name} is {_described(found[other])} in the file, but {_described(tensor)} in the model")
         else:
             pairs[name] = other
     _refuse(faults, declared, 'write rename or match, or "by": "order"')
     return pairs
 
 
-def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
-    """Return a tensor of the file for each that is wanted, in order within equal sizes.
+def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> dict[str, str]:
+    """Return the name in the file for each tensor that is wanted, in order within equal sizes.
 
     Raises:
         RunError: with up to SHOWN of the sizes that one of the two has more of.
@@ -163,8 +172,7 @@ def _by_order(wanted: Tensors, found: Tensors, declared: WarmStart) -> Tensors:
             fault = "safetensors sorts tensors by name, and which of its modules is which in the model cannot be told"
             _refuse([fault], declared, 'write "by": "name" with rename, or save the state dict as a .pt file')
         theirs = _gathered({name: their_kinds[name] for name in order or ()})
-    pairs = {name: other for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
-    return {name: found[other].reshape(wanted[name].shape) for name, other in pairs.items()}
+    return {name: other for kind in ours for name, other in zip(ours[kind], theirs[kind], strict=True)}
 
 
 def _kind(tensor: Tensor) -> Kind:

@@ -19,7 +19,7 @@ def numbers(*sizes: int) -> torch.Tensor:
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_pairs_are_turned_as_complex_numbers(interleaved: bool) -> None:
     x = numbers(2, COUNT, SIZE)
-    given = turned(x, angles(Rotary(base=100.0, interleaved=interleaved), COUNT, SIZE), interleaved)
+    given = turned(x, angles(COUNT, SIZE, 100.0, interleaved), interleaved)
     parts = (slice(0, None, 2), slice(1, None, 2)) if interleaved else (slice(0, 3), slice(3, 6))
     speed = 100.0 ** (-2 * torch.arange(3) / SIZE)
     angle = torch.arange(COUNT).unsqueeze(1) * speed
@@ -29,7 +29,7 @@ def test_pairs_are_turned_as_complex_numbers(interleaved: bool) -> None:
 
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_products_depend_on_the_distance_alone(interleaved: bool) -> None:
-    tables = angles(Rotary(interleaved=interleaved), COUNT, SIZE)
+    tables = angles(COUNT, SIZE, 10000.0, interleaved)
     query = turned(numbers(SIZE).expand(COUNT, SIZE), tables, interleaved)
     key = turned(numbers(2, SIZE)[1].expand(COUNT, SIZE), tables, interleaved)
     products = query @ key.T
@@ -38,7 +38,7 @@ def test_products_depend_on_the_distance_alone(interleaved: bool) -> None:
 
 def test_the_first_position_is_not_turned() -> None:
     x = numbers(1, SIZE)
-    assert torch.equal(turned(x, angles(Rotary(), 1, SIZE), interleaved=False), x)
+    assert torch.equal(turned(x, angles(1, SIZE, 10000.0, False), interleaved=False), x)
 
 
 @pytest.mark.parametrize("shape", [Shape("N", 2, "T", 6, longest=COUNT), Shape("N", COUNT, 6)], ids=str)
@@ -46,7 +46,8 @@ def test_the_first_position_is_not_turned() -> None:
 def test_the_layer_turns_any_sequence(options: Options, shape: Shape) -> None:
     layer, batch = declared({"type": "RotaryEmbedding", **options}), batch_of(shape, 3, COUNT)
     assert assert_written(layer, shape)
-    tables = angles(Rotary(**options), COUNT, SIZE)
+    rotary = Rotary(**options)
+    tables = angles(COUNT, SIZE, rotary.base, rotary.interleaved)
     assert torch.equal(written(layer, shape)(batch), turned(batch, tables, bool(options.get("interleaved"))))
 
 

@@ -135,8 +135,8 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         return Inputs(tuple(name for name, _ in rows), typed)
 
     def resolved(self) -> Self:
-        """Return the source with its classes written."""
-        return self.model_copy(update={"classes": self.example().classes or None})
+        """Return the source with its classes and its test part written."""
+        return super().resolved().model_copy(update={"classes": self.example().classes or None})
 
     def _header(self, headers: dict[str, Header], option: str) -> Header:
         key = getattr(self, option)

@@ -150,6 +150,10 @@ class OneFile(Seeded):
         """Return the splits that can be loaded."""
         return super().splits if self.validation_file is None else ("train", "validation", "test")
 
+    def resolved(self) -> Self:
+        """Return the source with the part of the rows that is kept for the test written."""
+        return self.model_copy(update={"test": self.test_part})
+
     def file_of(self, split: Split) -> str:
         """Return the file that holds a split."""
         own = {"test": self.test_file, "validation": self.validation_file}.get(split)

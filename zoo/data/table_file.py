@@ -130,10 +130,10 @@ class TableFile(OneFile):
         return Inputs(tuple(names), ((self._features(names, rows) - mean) / deviation).float())
 
     def resolved(self) -> Self:
-        """Return the source with its columns, their words and its classes written."""
+        """Return the source with its columns, their words, its classes and its test part written."""
         plan = self.plan
         found = {"columns": plan.columns, "categories": plan.categories or None, "classes": plan.classes or None}
-        return self.model_copy(update=found)
+        return super().resolved().model_copy(update=found)
 
     @cached_property
     def plan(self) -> Plan:

@@ -235,7 +235,7 @@ class CausalSelfAttention(Function):
     def _tables(self, emitter: Emitter, x: Any, shape: Shape, size: int) -> tuple[Any, Any]:
         assert self.rotary is not None  # the caller asks
         count = positions(self, shape, self.rotary.num_positions, "rotary")
-        cosines, sines = angles(self.rotary, count, size)
+        cosines, sines = angles(count, size, self.rotary.base, self.rotary.interleaved)
         tables = emitter.buffer("cosines", cosines), emitter.buffer("sines", sines)
         return first_positions(tables[0], x, shape, count), first_positions(tables[1], x, shape, count)
 

@@ -28,13 +28,13 @@ class Rotary(Strict):
     """Length of the longest sequence; follows from the layer above or from the data's context."""
 
 
-def angles(rotary: Rotary, count: int, size: int) -> tuple[Tensor, Tensor]:
+def angles(count: int, size: int, base: float, interleaved: bool) -> tuple[Tensor, Tensor]:
     """Return cosines and sines (count, size) of the angles by which each feature is turned at each position."""
     import torch
 
-    speed = rotary.base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
+    speed = base ** (-torch.arange(0, size, 2, dtype=torch.float64) / size)
     angle = torch.arange(count, dtype=torch.float64).unsqueeze(1) * speed
-    angle = angle.repeat_interleave(2, 1) if rotary.interleaved else torch.cat([angle, angle], 1)
+    angle = angle.repeat_interleave(2, 1) if interleaved else torch.cat([angle, angle], 1)
     return angle.cos().float(), angle.sin().float()
 
 
@@ -79,7 +79,7 @@ class RotaryEmbedding(Rotary, Function):
         (shape,), (x,) = values, inputs
         assert isinstance(shape, Shape)  # infer has judged it
         count = self._count(shape)
-        cosines, sines = angles(self, count, features(self, shape))
+        cosines, sines = angles(count, features(self, shape), self.base, self.interleaved)
         first = slice(None) if shape.dims[-2] == count else slice(x.size(-2))
         tables: list[Any] = [emitter.buffer("cosines", cosines), emitter.buffer("sines", sines)]
         return turned(x, (tables[0][first], tables[1][first]), self.interleaved)

@@ -73,14 +73,15 @@ class Architecture(Layer):
     classes: Classes
 
     @property
-    def _entry(self) -> Entry:
+    def entry(self) -> Entry:
+        """Return what is known of the model."""
         entry = find(self.name)
         assert entry is not None  # the model has judged the name
         return entry
 
     @property
     def _outputs(self) -> int:
-        return self._entry.outputs if self.classes is None else int(self.classes)
+        return self.entry.outputs if self.classes is None else int(self.classes)
 
     def output_shape(self, shape: Shape) -> Shape:
         """Return (N, classes); (N, classes, height, width) where the model gives classes for each pixel.
@@ -88,7 +89,7 @@ class Architecture(Layer):
         Raises:
             ShapeError: the input is not of colour images, or their size is not one that the model takes.
         """
-        entry = self._entry
+        entry = self.entry
         if shape.rank != 4:
             raise ShapeError(f"{self.name} needs images (N, 3, height, width)", "use data of images")
         if not all(isinstance(size, int) for size in shape.dims[1:]):
@@ -112,11 +113,11 @@ class Architecture(Layer):
 
     def parameter_shapes(self, shape: Shape) -> dict[str, Sizes]:
         """Return the sizes of each tensor by torchvision's name."""
-        found = dict(self._entry.parameters)
-        for head in self._entry.heads:
+        found = dict(self.entry.parameters)
+        for head in self.entry.heads:
             for name in (f"{head}.weight", f"{head}.bias"):
                 found[name] = (self._outputs, *found[name][1:])
-        side, usual = self._entry.side(self.weights), self._entry.side(None)
+        side, usual = self.entry.side(self.weights), self.entry.side(None)
         positions = found.get("encoder.pos_embedding")
         if positions is not None and side and usual:
             patch = usual // isqrt(positions[1] - 1)  # pixels; one position more is the class token's
@@ -125,14 +126,20 @@ class Architecture(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         """Return what was measured at the size that the default weights are made for; at others, in proportion."""
-        side, trunk, each = self._entry.cost
+        side, trunk, each = self.entry.cost
         height, width = shape.row[1:]
         return (trunk + each * self._outputs) * height * width // side**2
 
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return 2 where a batch norm sees a single value of each row."""
-        alone = self._entry.alone
+        alone = self.entry.alone
         return 1 if alone is not None and max(shape.row[1:]) >= alone else 2
+
+    def options(self) -> dict[str, object]:
+        """Return what torchvision's builder is told."""
+        entry = self.entry
+        told = builder_options(self.name, entry.segments, self.weights is not None, entry.side(self.weights))
+        return {"num_classes": self._outputs, **told}
 
     def build(self, shape: Shape, pretrained: bool = False) -> nn.Module:
         """Return torchvision's own model, or a torch.fx graph of its parts where it gives more than one tensor.
@@ -146,9 +153,8 @@ class Architecture(Layer):
         """
         from torchvision.models import get_model
 
-        entry = self._entry
-        options = builder_options(self.name, entry.segments, self.weights is not None, entry.side(self.weights))
-        model: nn.Module = get_model(self.name, weights=None, num_classes=self._outputs, **options)
+        entry = self.entry
+        model: nn.Module = get_model(self.name, weights=None, **self.options())
         if pretrained and self.weights is not None:
             _load(model, entry, self.weights, keep_head=self.classes is None)
         return _single_output(model) if entry.segments else model

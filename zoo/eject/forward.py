@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 
-from zoo.checked import CheckedSpec
-from zoo.constructor import constructor, literal
+from zoo.eject.constructor import constructor, literal
+from zoo.eject.tables import table, tables_in
 from zoo.errors import ExportError
 from zoo.layers.layer import Layer
 from zoo.origins import implied
-from zoo.patterns import selected
 from zoo.placing import PlacedLayer
 
 PUT = '''
-def put(root: nn.Module, name: str, part: nn.Module | nn.Parameter) -> None:
-    """Put a module or a parameter at its name in the state dict, with the containers on the way."""
+def put(root: nn.Module, name: str, part: nn.Module | Tensor) -> None:
+    """Put a module, a parameter or a fixed table at its name, with the containers on the way."""
     *containers, last = name.split(".")
     for container in containers:
         if not hasattr(root, container):
@@ -27,22 +26,27 @@ def put(root: nn.Module, name: str, part: nn.Module | nn.Parameter) -> None:
         root = root.get_submodule(container)
     if isinstance(part, nn.Module):
         root.add_module(last, part)
-    else:
+    elif isinstance(part, nn.Parameter):
         root.register_parameter(last, part)
+    else:
+        root.register_buffer(last, part, persistent=False)
 '''
 
 
-def model_source(checked: CheckedSpec, model: nn.Module) -> str:
+def class_source(steps: Sequence[PlacedLayer], model: nn.Module, said: str) -> str:
     """Return a function or two and `class Model`, whose state dict has the names of `model`.
+
+    Args:
+        steps: the layers of the model.
+        model: what they build.
+        said: the docstring of the class.
 
     Raises:
         ExportError: a part of the model cannot be written.
     """
     if isinstance(model, fx.GraphModule):
-        return _graph_source(checked, model)
-    if type(model) is nn.Sequential:
-        return _chain_source(checked, model)
-    raise ExportError("an architecture of torchvision is one line of Python already", "write torchvision's own call")
+        return _graph_source(steps, model, said)
+    return _chain_source(steps, model, said)
 
 
 def options_of(placed: PlacedLayer) -> dict[str, object]:
@@ -53,10 +57,10 @@ def options_of(placed: PlacedLayer) -> dict[str, object]:
     return {name: value for name, value in (own | implied(placed)).items() if name != "type" and value is not None}
 
 
-def _chain_source(checked: CheckedSpec, model: nn.Sequential) -> str:
+def _chain_source(steps: Sequence[PlacedLayer], model: nn.Module, said: str) -> str:
     calls = [
         (placed.name, constructor(model.get_submodule(placed.name), options_of(placed), placed.name))
-        for placed in checked.layers
+        for placed in steps
     ]
     numbered = [name for name, _ in calls] == [str(index) for index in range(len(calls))]
     head = "        super().__init__("
@@ -65,11 +69,11 @@ def _chain_source(checked: CheckedSpec, model: nn.Sequential) -> str:
     else:
         parts = [f'                ("{name}", {call}),' for name, call in calls]
         body = [head, "            OrderedDict([", *parts, "            ])", "        )"]
-    return _class(checked, "nn.Sequential", [*body, *_after(checked)])
+    return _class(said, "nn.Sequential", [*body, *_tied(steps)])
 
 
-def _graph_source(checked: CheckedSpec, model: fx.GraphModule) -> str:
-    named = {placed.name: placed for placed in checked.layers}
+def _graph_source(steps: Sequence[PlacedLayer], model: fx.GraphModule, said: str) -> str:
+    named = {placed.name: placed for placed in steps}
     lines: list[str] = ["        super().__init__()"]
     targets = dict.fromkeys(str(node.target) for node in model.graph.nodes if node.op in ("call_module", "get_attr"))
     nested = False
@@ -80,13 +84,16 @@ def _graph_source(checked: CheckedSpec, model: fx.GraphModule) -> str:
             part = getattr(part, key)
         if isinstance(part, nn.Module):
             call = constructor(part, options_of(placed), target)
+        elif isinstance(part, nn.Parameter):
+            call = _fresh_parameter(part, placed, target)
         else:
-            call = _tensor(part, placed, target)
-        plain = target.isidentifier()
+            call = table(part, placed, target)
+        plain = target.isidentifier() and not (isinstance(part, Tensor) and not isinstance(part, nn.Parameter))
         nested = nested or not plain
         lines.append(f"        self.{target} = {call}" if plain else f'        put(self, "{target}", {call})')
-    source = _class(checked, "nn.Module", [*lines, *_after(checked), "", *_forward(model)])
-    return (PUT.strip() + "\n\n\n" if nested else "") + source
+    source = _class(said, "nn.Module", [*lines, *_tied(steps), "", *_forward(model)])
+    functions = [*([PUT.strip()] if nested else []), *tables_in(source)]
+    return "\n\n\n".join([*functions, source])
 
 
 def _owner(named: dict[str, PlacedLayer], target: str) -> PlacedLayer:
@@ -96,17 +103,14 @@ def _owner(named: dict[str, PlacedLayer], target: str) -> PlacedLayer:
     return next(named[name] for name in names if name in named)
 
 
-def _tensor(value: Tensor, placed: PlacedLayer, target: str) -> str:
+def _fresh_parameter(value: nn.Parameter, placed: PlacedLayer, target: str) -> str:
     """Return the text that makes a fresh parameter; how it is drawn is the layer's `std`."""
-    if not isinstance(value, nn.Parameter):
-        kind = type(placed.layer).__name__
-        raise ExportError(f"{target}: the table of {kind} cannot be written", f"eject a spec without this {kind}")
     size = tuple(value.shape)
     numbers = value.detach()
     std = getattr(placed.layer, "std", None)
     if bool((numbers == numbers.flatten()[0]).all()):
         fill = float(numbers.flatten()[0])
-        text = f"torch.zeros({size})" if fill == 0 else f"torch.full({size}, {literal(fill)})"
+        text = f"torch.zeros({size})" if fill == 0 else f"torch.full({size}, {_fill(placed, fill)})"
     elif std is not None:
         text = f"torch.empty({size}).normal_(std={literal(std)})"
     else:
@@ -114,23 +118,24 @@ def _tensor(value: Tensor, placed: PlacedLayer, target: str) -> str:
     return f"nn.Parameter({text})"
 
 
-def _after(checked: CheckedSpec) -> list[str]:
-    """Return the lines that tie and freeze tensors."""
-    lines = []
-    for placed in checked.layers:
-        if placed.tied is not None:
-            owner = checked.layers[placed.tied].name
-            lines.append(f'        self.get_submodule("{placed.name}").weight = self.get_parameter("{owner}.weight")')
-    frozen = selected(checked.spec.freeze, checked.parameters)
-    if frozen:
-        lines += ["        for name in (", *(f'            "{name}",' for name in frozen), "        ):"]
-        lines += ["            self.get_parameter(name).requires_grad_(False)"]
-    return lines
+def _fill(placed: PlacedLayer, fill: float) -> str | None:
+    """Return the number that the layer says, which has more digits than the float32 it becomes."""
+    said = getattr(placed.layer, "value", fill)
+    return literal(said if torch.tensor(said) == fill else fill)
 
 
-def _class(checked: CheckedSpec, base: str, body: Iterable[str]) -> str:
-    said = f'    """{checked.input} -> {checked.output}."""'
-    return "\n".join([f"class Model({base}):", said, "", "    def __init__(self) -> None:", *body]) + "\n"
+def _tied(steps: Sequence[PlacedLayer]) -> list[str]:
+    """Return the lines that let layers share their weights."""
+    pairs = [(placed.name, steps[placed.tied].name) for placed in steps if placed.tied is not None]
+    return [
+        f'        self.get_submodule("{name}").weight = self.get_parameter("{owner}.weight")' for name, owner in pairs
+    ]
+
+
+def _class(said: str, base: str, body: Iterable[str]) -> str:
+    return (
+        "\n".join([f"class Model({base}):", f'    """{said}"""', "", "    def __init__(self) -> None:", *body]) + "\n"
+    )
 
 
 def _forward(model: fx.GraphModule) -> list[str]:
@@ -150,13 +155,13 @@ def _forward(model: fx.GraphModule) -> list[str]:
     function = _unrenamed(function)
     local = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    strange = used - local - known - {"inf", "nan", "self", "getattr", "input", "float", "slice"}
+    strange = used - local - known - {"inf", "nan", "self", "getattr", "input", "float", "slice", "Ellipsis"}
     if strange:
         raise ExportError(f"the graph calls {', '.join(sorted(strange))}, which is not torch's", "eject a simpler spec")
     # type: the one statement of this text is a function, which only running it tells.
     function.args = ast.parse("def forward(self, input: Tensor) -> Tensor: ...").body[0].args  # type: ignore[attr-defined]
     function.returns = ast.Name("Tensor")
-    return ["    " + line for line in ast.unparse(_Speller().visit(function)).splitlines()]
+    return ["    " + line for line in ast.unparse(_Speller(dict(model.named_buffers())).visit(function)).splitlines()]
 
 
 def _unrenamed(function: ast.FunctionDef) -> ast.FunctionDef:
@@ -184,6 +189,9 @@ def _forgets(statement: ast.stmt) -> bool:
 class _Speller(ast.NodeTransformer):
     """Spells `getattr(getattr(self, "0"), "1").conv` as `self.get_submodule("0.1.conv")`."""
 
+    def __init__(self, buffers: Collection[str]) -> None:
+        self.buffers = buffers
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
         keys = _keys(node.func)
         if keys is None:
@@ -194,7 +202,9 @@ class _Speller(ast.NodeTransformer):
         return node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Spell `inf` as `float("inf")`."""
+        """Spell `inf` as `float("inf")`, and `Ellipsis` as `...`."""
+        if node.id == "Ellipsis":
+            return ast.Constant(...)
         return ast.parse(f'float("{node.id}")', mode="eval").body if node.id in ("inf", "nan") else node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -220,6 +230,7 @@ class _Speller(ast.NodeTransformer):
     def _member(self, node: ast.expr, keys: Sequence[str], getter: str) -> ast.expr:
         if len(keys) == 1 and keys[0].isidentifier():
             return ast.Attribute(ast.Name("self"), keys[0])
+        getter = "get_buffer" if ".".join(keys) in self.buffers else getter
         return ast.Call(ast.Attribute(ast.Name("self"), getter), [ast.Constant(".".join(keys))], [])
 
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from enum import Enum
 from math import isinf, isnan, prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from zoo.errors import ExportError, reason
+from zoo.strict import Strict
+from zoo.transforms import Transform
 
 Options = Mapping[str, object]
 LARGEST_TENSOR = 4096  # numbers; a longer list is no text that a person reads
@@ -35,11 +39,69 @@ def constructor(module: nn.Module, options: Options = {}, name: str = "") -> str
     if type(module) is nn.Sequential:
         parts = (constructor(part, name=f"{name}.{key}") for key, part in module.named_children())
         return f"nn.Sequential({', '.join(parts)})"
+    if isinstance(module, nn.TransformerEncoder | nn.TransformerDecoder):
+        return _stack(module, name)
+    if parametrize.is_parametrized(module):
+        return _parametrized(module, options, name)
     for text in _candidates(module, options):
         if _equal(text, module):
             return text
     kind = type(module).__name__
     raise ExportError(f"{name}: {kind} cannot be written as a call of torch", f"eject a spec without this {kind}")
+
+
+def transform_call(transform: Transform) -> str:
+    """Return the call that makes a transform of torchvision, with the options that are not its defaults.
+
+    Raises:
+        ExportError: the call makes another one.
+    """
+    from torchvision.transforms import v2
+
+    kind = type(transform).__name__
+    defaults = {name: p.default for name, p in inspect.signature(getattr(v2, kind)).parameters.items()}
+    inner = getattr(transform, "transforms", ())
+    written = [f"[{', '.join(map(transform_call, inner))}]"] if inner else []
+    for name, value in transform.arguments().items():
+        if name != "transforms" and not (name in defaults and value == defaults[name]):
+            written.append(f"{name}={literal(value)}")
+    text = f"v2.{kind}({', '.join(written)})"
+    if repr(eval(text, {"torch": torch, "v2": v2})) != repr(transform.build()):
+        raise ExportError(f"the transform {kind} cannot be ejected", "eject a spec without it")
+    return text
+
+
+def _stack(module: nn.TransformerEncoder | nn.TransformerDecoder, name: str) -> str:
+    """Return the call of a stack of equal layers, whose first part is one of them."""
+    parts = [constructor(module.layers[0], name=f"{name}.layers.0"), str(module.num_layers)]
+    parts += [] if module.norm is None else [constructor(module.norm, name=f"{name}.norm")]
+    parts += ["enable_nested_tensor=False"] if isinstance(module, nn.TransformerEncoder) else []
+    return f"nn.{type(module).__name__}({', '.join(parts)})"
+
+
+def _parametrized(module: nn.Module, options: Options, name: str) -> str:
+    """Return the call of torch.nn.utils.parametrizations around that of the plain module."""
+    declared = options.get("parametrization")
+    assert isinstance(declared, Strict)  # the layer that made the module
+    plain = _without_parametrization(module)
+    own = type(declared)
+    defaults = {key: field.default for key, field in own.model_fields.items()}
+    said = {key: getattr(declared, key) for key in own.model_fields if key != "type"}
+    written = [f"{key}={literal(value)}" for key, value in said.items() if value != defaults[key]]
+    others = {key: value for key, value in options.items() if key != "parametrization"}
+    call = [constructor(plain, others, name), *written]
+    return f"nn.utils.parametrizations.{own.__name__}({', '.join(call)})"
+
+
+def _without_parametrization(module: nn.Module) -> nn.Module:
+    """Return a module of torch's own class with the same attributes, whose weight is a parameter."""
+    base: type[nn.Module] = type(module).__bases__[0]
+    # In evaluation: otherwise spectral_norm moves its vectors whenever its weight is read.
+    weight: Tensor = getattr(deepcopy(module).eval(), "weight")  # noqa: B009  # to torch's types, it is any part
+    plain = base.__new__(base)
+    vars(plain).update(vars(module), _modules={}, _buffers={})
+    vars(plain)["_parameters"] = {"weight": nn.Parameter(weight.detach()), **module._parameters}
+    return plain
 
 
 def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
@@ -58,9 +120,11 @@ def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
 def _owner(own: type[object]) -> str | None:
     """Return what the generated file calls the place of a class."""
     from torchvision import ops
+    from torchvision.models import swin_transformer
     from torchvision.transforms import v2
 
-    for place, text in ((nn, "nn"), (v2, "v2"), (ops, "torchvision.ops")):
+    windows = "torchvision.models.swin_transformer"
+    for place, text in ((nn, "nn"), (v2, "v2"), (ops, "torchvision.ops"), (swin_transformer, windows)):
         if getattr(place, own.__name__, None) is own:
             return text
     return None
@@ -91,12 +155,26 @@ def _attributes(module: nn.Module) -> dict[str, object]:
         squeeze = module.get_submodule("fc1")
         read |= {"input_channels": squeeze.in_channels, "squeeze_channels": squeeze.out_channels}
         read |= {name: type(getattr(module, name)) for name in ("activation", "scale_activation")}
+    if type(module).__name__ == "ShiftedWindowAttention":
+        mixed, projected = module.get_submodule("qkv"), module.get_submodule("proj")
+        read |= {"dim": mixed.in_features, "qkv_bias": mixed.bias is not None, "proj_bias": projected.bias is not None}
+    if isinstance(module, nn.TransformerEncoderLayer | nn.TransformerDecoderLayer):
+        read |= _transformer_options(module)
     if isinstance(module, nn.MultiheadAttention):
         read |= {"bias": module.in_proj_bias is not None, "add_bias_kv": module.bias_k is not None}
         read = {
             name: value for name, value in read.items() if name not in ("kdim", "vdim") or value != module.embed_dim
         }
     return read
+
+
+def _transformer_options(module: nn.TransformerEncoderLayer | nn.TransformerDecoderLayer) -> dict[str, object]:
+    """Return what the parts of a transformer's layer say of its options."""
+    attention, first, norm = module.self_attn, module.linear1, module.norm1
+    activation = "gelu" if module.activation is nn.functional.gelu else "relu"
+    named = {"d_model": attention.embed_dim, "nhead": attention.num_heads, "dim_feedforward": first.out_features}
+    said = {"dropout": module.dropout.p, "activation": activation, "layer_norm_eps": norm.eps}
+    return named | said | {"bias": first.bias is not None}
 
 
 def _call(owner: str, own: type[nn.Module], read: Options, collapse: bool) -> str | None:
@@ -133,8 +211,8 @@ def _plain(value: object) -> bool:
 
 
 def _collapsed(value: object) -> object:
-    """Return one number for a row of equal ones."""
-    if isinstance(value, tuple | list) and value and all(part == value[0] for part in value):
+    """Return one number for a tuple of equal ones."""
+    if isinstance(value, tuple) and value and all(part == value[0] for part in value):
         return value[0]
     return value
 
@@ -144,7 +222,7 @@ def literal(value: object) -> str | None:
     if isinstance(value, float) and (isinf(value) or isnan(value)):
         return f'float("{value}")'
     if isinstance(value, str):
-        return '"' + value + '"' if value.isidentifier() else repr(value)
+        return f'"{value}"' if value.isprintable() and not set(value) & set("\\\"'") else repr(value)
     if value is None or isinstance(value, bool | int | float | torch.dtype):
         return repr(value)
     named = getattr(value, "__name__", "")
@@ -161,6 +239,11 @@ def literal(value: object) -> str | None:
         inside = ", ".join(part for part in parts if part is not None)
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(parts) == 1 else ''})"
     return None
+
+
+def keywords(options: Options) -> list[str]:
+    """Return options as keyword arguments."""
+    return [f"{name}={literal(value)}" for name, value in options.items()]
 
 
 def _equal(text: str, module: nn.Module) -> bool:
