@@ -144,6 +144,9 @@ def train(
     as_json: bool,
 ) -> None:
     """Train a spec into a run directory."""
+    from zoo.economy import settle
+
+    settle()
     require_alone_or_own(processes)
     if (spec is None) == (resume is None):
         raise UsageError("zoo train takes a SPEC, or --resume RUN", "write for example: zoo train specs/linear3.json")
@@ -301,6 +304,9 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
 def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
     """Measure a run's model on the test split."""
     from zoo import console
+    from zoo.economy import settle
+
+    settle()
     from zoo.report.writing import measure_run
     from zoo.run import find_run, recovered_parameters
 

@@ -14,7 +14,7 @@ from conftest import REPOSITORY
 
 # From the ground up; a module imports only from its own floor's folder or from floors below.
 FLOORS = (
-    ("zoo", "zoo.errors", "zoo.nearest", "zoo.declared"),
+    ("zoo", "zoo.errors", "zoo.nearest", "zoo.declared", "zoo.economy"),
     ("zoo.processes",),
     ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog", "zoo.tensor_order", "zoo.seal"),
     ("zoo.notation", "zoo.patterns"),

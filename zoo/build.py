@@ -13,6 +13,7 @@ from zoo.check import CheckedSpec
 from zoo.data import Inputs, Rows, Split
 from zoo.data.stored import Streamable
 from zoo.device import fitting
+from zoo.economy import spare_compiler
 from zoo.errors import DataError
 from zoo.graph import graph_module, is_chain
 from zoo.models.known import Architecture
@@ -99,6 +100,8 @@ def build_optimizer(
         named_parameters: of the model; frozen ones are left out.
         rows: how many an epoch has.
     """
+    if not checked.spec.train.compile:
+        spare_compiler()
     scheduler, train = checked.spec.scheduler, checked.spec.train
     optimizer = checked.spec.optimizer.build(named_parameters)
     if scheduler is None:

@@ -56,10 +56,18 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         self._made: set[int] = set()
         self._outside: set[int] = set()
         """Where the numbers of constants are; those of `_made` are computed in each step."""
+        self.written: set[int] = set()
+        """Where the numbers are that an operator overwrites."""
         self._count = 0
         for name, tensor in named.items():
             self._names[_key(tensor)] = name
             self._made.add(_address(tensor))
+        self._batch = frozenset(self._made)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch's compiler needs no word that this is not to be compiled: its import takes a second."""
+        return False
 
     # Any: whatever torch's operators take and give.
     def __torch_dispatch__(
@@ -74,7 +82,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
             text = self._call(func, args, given)
             result = func(*args, **given)
             self._kept.append((args, given, result))
-            self._note(func, text, args, result)
+            if func is torch.ops.aten.ones_like.default and result.numel() == 1:
+                self.name(result)  # where backward begins: a constant
+            else:
+                self._note(func, text, args, result)
         except NotRecordable as error:
             self.fault = str(error)
         return func(*args, **given) if result is None else result
@@ -96,11 +107,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         self._names[_key(tensor)] = name = f"c{len(self.constants) - 1}"
         return name
 
+    @property
+    def overwrites_batch(self) -> bool:
+        """Return whether the step overwrites the tensors that have a name."""
+        return not self.written.isdisjoint(self._batch)
+
     # Any: as above.
     def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         if any(tag in func.tags for tag in DEPENDS_ON_DATA):
             raise NotRecordable(f"{func}, whose result depends on the numbers")
         declared = func._schema.arguments
+        for value, argument in zip(args, declared, strict=False):
+            if isinstance(value, Tensor) and argument.alias_info is not None and argument.alias_info.is_write:
+                self.written.add(_address(value))
         places = {argument.name: str(argument.type) for argument in declared}
         given = [self._literal(value, str(argument.type)) for value, argument in zip(args, declared, strict=False)]
         given += [f"{name}={self._literal(value, places[name])}" for name, value in kwargs.items()]

@@ -20,7 +20,7 @@ BATCH = """
         first = step * size
         y = targets
         if order is None:
-            x = torch.clone(torch.ops.aten.slice(inputs, 0, first, first + size))
+            x = torch.ops.aten.slice(inputs, 0, first, first + size)
             y = torch.ops.aten.slice(targets, 0, first, first + size)
         else:
             rows = torch.ops.aten.slice(order, 0, first, first + size)
@@ -102,7 +102,9 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
     gradients = {parameter: recorder.name(parameter.grad) for parameter in learned}
     update = update_of(optimizer, gradients, recorder.name) if moves else None
     kept = f"torch.ops.aten.copy_(torch.ops.aten.select(losses, 0, step), {recorder.name(loss)})"
-    body = [*recorder.lines, kept, *(() if update is None else update.lines)]
+    # A layer that works in place would overwrite the data.
+    own = ["x = torch.clone(x)"] if recorder.overwrites_batch else []
+    body = [*own, *recorder.lines, kept, *(() if update is None else update.lines)]
     returned = [] if update is not None else [gradients[parameter] for parameter in learned]
     text = HEAD + "".join(f"    c{i} = c[{i}]\n" for i in range(len(recorder.constants)))
     text += "".join(f"    {name} = inputs\n" for name in dict.fromkeys(returned)) + BATCH

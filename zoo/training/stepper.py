@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from zoo.train import Train
+from zoo.training import optimization
 from zoo.training.objective import Objective
 from zoo.training.state import State
 
@@ -65,10 +66,14 @@ class Stepper:
             self.clip()
             self.after_move(self.move())
 
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, (), that gradients can be taken of."""
+        with self.precision():
+            return self.objective(self.forward(inputs), targets)
+
     def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a batch, (), after its gradients are added."""
-        with self.precision():
-            value = self.objective(self.forward(inputs), targets)
+        value = self.loss(inputs, targets)
         self.backward(value)
         return value.detach()
 
@@ -96,7 +101,7 @@ class Stepper:
         """Move the weights by the gradients; return whether they moved."""
         state = self.state
         if state.scaler is None:
-            state.optimizer.step()
+            optimization.step(state.optimizer)
             return True
         before = state.scaler.get_scale()
         state.scaler.step(state.optimizer)

@@ -15,7 +15,7 @@ from functools import cached_property
 from time import perf_counter
 
 import torch
-from torch import Tensor
+from torch import Tensor, optim
 
 from zoo.data import Rows
 from zoo.training.feed import Feed
@@ -45,8 +45,10 @@ class Strides:
     """What does the steps, once it is recorded."""
     proofs: int = PROOFS
     """Steps that the replay has still to prove."""
-    plain: bool = False
+    plain: bool = field(init=False)
     """Whether every step stays a plain one."""
+    moves: bool = field(init=False)
+    """Whether a replay moves the weights: nothing stands between gradients and optimizer, whose options stay."""
     _done: int = 0
     _seconds: list[float] = field(default_factory=list)
     """What the last plain steps took."""
@@ -60,6 +62,8 @@ class Strides:
 
     def __post_init__(self) -> None:
         self.plain = not self._allowed
+        train = self.stepper.train
+        self.moves = train.clip_grad_norm is None and train.clip_grad_value is None
 
     @property
     def _allowed(self) -> bool:
@@ -89,9 +93,11 @@ class Strides:
         state = self.stepper.state
         first = state.step
         whole = self._whole
+        if self.replay is not None and not self._follows(self.replay):
+            self.replay, self.moves, self.proofs = None, False, PROOFS
         if self.plain or first >= whole:
             self._plain(order, losses)
-        elif self.replays and self.replay is not None and self._follows(self.replay):
+        elif self.replay is not None and self.proofs == 0:
             self._leap(self.replay, order, losses, min(until, whole))
         elif self.replay is not None:
             self._prove(self.replay, order, losses)
@@ -121,18 +127,9 @@ class Strides:
         stepper = self.stepper
         return stepper.scheduler is not None or stepper.state.average is not None or not self.feed.resident
 
-    @cached_property
-    def _moves(self) -> bool:
-        """Return whether nothing stands between the gradients and the optimizer."""
-        train = self.stepper.train
-        return train.clip_grad_norm is None and train.clip_grad_value is None
-
     def _follows(self, replay: Replay) -> bool:
-        """Return whether a replay still holds; one whose optimizer's options have changed is recorded again."""
-        if replay.update is None or (replay.update.holds and replay.update.fits(self._stride)):
-            return True
-        self._give_up("the optimizer's options change from step to step")
-        return False
+        """Return whether the optimizer is still what the replay has of it."""
+        return replay.update is None or (replay.update.holds and replay.update.fits(self._stride))
 
     def _plain(self, order: Tensor | None, losses: Tensor) -> None:
         state = self.stepper.state
@@ -181,12 +178,13 @@ class Strides:
         state.optimizer.zero_grad()
         recorder = Recorder(x=inputs, y=targets)
         with recorder:
-            loss = stepper.gradients(inputs, targets)
+            loss = stepper.loss(inputs, targets)
+            _take_gradients(loss, state.optimizer)
         try:
-            self.replay = replay_of(recorder, loss, state.optimizer, self._moves)
+            self.replay = replay_of(recorder, loss, state.optimizer, self.moves)
         except NotRecordable as error:
             self._give_up(str(error))
-        losses[state.step] = loss
+        losses[state.step] = loss.detach()
         state.step += 1
         stepper.clip()
         stepper.after_move(stepper.move())
@@ -219,6 +217,15 @@ class Strides:
     def _give_up(self, reason: str) -> None:
         self.replay, self.plain = None, True
         log.warning("steps are not replayed, and take longer: %s", reason)
+
+
+def _take_gradients(loss: Tensor, optimizer: optim.Optimizer) -> None:
+    """Give the parameters their gradients; backward() would copy those that the record holds on to."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+        if gradient is not None and gradient.stride() != parameter.stride():
+            gradient = torch.empty_like(parameter).copy_(gradient)  # as backward() lays it out
+        parameter.grad = gradient
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""The process of a training: what it imports, and how its threads and its memory are set."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import REPOSITORY
+
+NEEDLESS = ("torch._dynamo", "torch._inductor", "torchvision", "sympy", "triton", "onnx", "onnxruntime", "PIL")
+TRAIN = "import sys, cli; sys.argv = ['zoo', 'train', 'linear3', '--set', 'train.epochs=20', '--out', 'run']"
+SCHEDULED = """; sys.argv += ['--set', 'scheduler={"type": "StepLR", "step_size": 2}']"""
+
+
+def ended(program: str, here: Path, **environment: str) -> str:
+    """The last line of a fresh process."""
+    path = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=here, env=path | environment, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("scheduler", ["", SCHEDULED], ids=["plain", "scheduled"])
+def test_training_a_linear_model_imports_nothing_needless(scheduler: str, tmp_path: Path) -> None:
+    seen = f"import atexit, sys; atexit.register(lambda: print('\\n', *(set({NEEDLESS}) & sys.modules.keys()))); "
+    assert ended(f"{seen}{TRAIN}{scheduler}; cli.main()", tmp_path).strip() == ""
+
+
+def test_the_watch_over_imports_sees_one(tmp_path: Path) -> None:
+    program = "import sys, torch; from torch import nn, optim; model = nn.Linear(1, 1); "
+    program += "optim.SGD(model.parameters()).step(); print('torch._dynamo' in sys.modules)"
+    assert ended(program, tmp_path) == "True"
+
+
+def test_waiting_threads_sleep_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
+    program = "import os; from zoo.economy import settle; settle(); print(os.environ['OMP_WAIT_POLICY'])"
+    assert ended(program, tmp_path) == "PASSIVE"
+    assert ended(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
