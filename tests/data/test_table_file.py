@@ -315,3 +315,9 @@ def test_the_remedy_for_a_file_without_a_column_names_those_that_are_wanted(here
         "bad.csv has no column 'age'",
         "give a file with the columns age, income",
     )
+
+
+def test_the_resolved_source_says_the_part_of_the_test(table: str) -> None:
+    assert declared("TableFile", file=table, target="kind").resolved().test == 0.2
+    assert declared("TableFile", file=table, target="kind", test=0.5).resolved().test == 0.5
+    assert declared("TableFile", file=table, target="kind", test_file=copied(table)).resolved().test is None
