@@ -208,7 +208,7 @@ def _train(
     from zoo.training.distributed import World
 
     world = world or World.alone
-    with watching(world.leads, checked.spec.train.epochs) as progress:
+    with watching(world.leads) as progress:
         run = train_run(checked, device, Destination(*where), progress, world)
     if world.leads:
         _print_run(run, as_json)
@@ -221,7 +221,7 @@ def _resume(reference: str, overrides: tuple[str, ...], device: str, world: Worl
     from zoo.training.distributed import World
 
     run, world = find_run(reference, overrides), world or World.alone
-    with watching(world.leads, run.checked.spec.train.epochs, len(run.rows())) as progress:
+    with watching(world.leads) as progress:
         resume_run(run, device, progress, world)
     if world.leads:
         _print_run(run, as_json)
@@ -289,7 +289,7 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
     from zoo.run import find_run
 
     found = find_run(run, overrides)
-    with TrainingProgress(found.checked.spec.train.epochs) as progress:
+    with TrainingProgress() as progress:
         made = reproduction.reproduce(found, device, progress)
     console.print_reproduction(made, as_json)
     if not made.passed:

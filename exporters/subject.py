@@ -17,8 +17,8 @@ from zoo.check import CheckedSpec, check_file
 from zoo.errors import DataError, UsageError
 from zoo.run import find_run, newest_run, require_whereabouts
 from zoo.source import find_spec
-from zoo.training.loop import Row
 from zoo.training.splits import some_rows
+from zoo.training.watching import Row
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
 

@@ -51,7 +51,7 @@ def assert_trains_alike(document: Document, capfd: pytest.CaptureFixture[str]) -
     """Hold that the ejected file trains to the bits of `zoo train`, and measures the same; its text comes back."""
     Path("spec.json").write_text(json.dumps(document), encoding="utf-8")
     checked = check_file("spec.json")
-    run = train_run(checked, "cpu", Destination(Path("run"), True), TrainingProgress(checked.spec.train.epochs))
+    run = train_run(checked, "cpu", Destination(Path("run"), True), TrainingProgress())
     text = source(check_file("spec.json"))
     assert "zoo" not in imported(text)
     capfd.readouterr()

@@ -16,7 +16,16 @@ from conftest import REPOSITORY
 FLOORS = (
     ("zoo", "zoo.errors", "zoo.nearest", "zoo.declared", "zoo.economy"),
     ("zoo.processes",),
-    ("zoo.files", "zoo.positions", "zoo.strict", "zoo.shapes", "zoo.catalog", "zoo.tensor_order", "zoo.seal"),
+    (
+        "zoo.files",
+        "zoo.positions",
+        "zoo.strict",
+        "zoo.shapes",
+        "zoo.catalog",
+        "zoo.tensor_order",
+        "zoo.seal",
+        "zoo.plan",
+    ),
     ("zoo.notation", "zoo.patterns"),
     ("zoo.override",),
     ("zoo.choice", "zoo.source"),

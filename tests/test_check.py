@@ -82,8 +82,12 @@ VALUES: Corpus = {
         ("", 'the spec needs "loss"', 'write "loss": … (What training makes small)'),
     ),
     "a required option of training absent": (
-        without(linear(), "train", "epochs"),
-        ("train", 'train needs "epochs"', 'write "epochs": … (Passes over the training split)'),
+        without(linear(), "train", "batch_size"),
+        (
+            "train",
+            'train needs "batch_size"',
+            'write "batch_size": … (Rows in a step; the last step of an epoch takes what is left)',
+        ),
     ),
     "a string for a number": (
         linear(train__epochs="3"),
@@ -96,8 +100,8 @@ VALUES: Corpus = {
     "a truth for a number": (linear(optimizer__lr=True), ("optimizer.lr", "optimizer.lr is true", "write a number")),
     "a number for a truth": (linear(train__shuffle=1), ("train.shuffle", "train.shuffle is 1", "write true or false")),
     "null where a value is needed": (
-        linear(train__epochs=None),
-        ("train.epochs", "train.epochs is null", "write a whole number"),
+        linear(train__batch_size=None),
+        ("train.batch_size", "train.batch_size is null", "write a whole number"),
     ),
     "a list for a number": (linear(optimizer__lr=[1]), ("optimizer.lr", "optimizer.lr is [1]", "write a number")),
     "a number below its range": (

@@ -82,6 +82,7 @@ def test_what_goes_together_is_taken(name: str) -> None:
         ({}, 0, "the training split has no rows"),
         ({"train__drop_last": True}, 0, "the training split has no rows"),
         ({"model__layers": NORM}, 8, ""),
+        ({"model__layers": NORM, "train": {"steps": 2, "batch_size": 4}}, 9, ""),
         ({"model__layers": NORM}, 9, "9 rows in steps of 4 leave a last step of 1, but a layer trains on 2 or more"),
         ({"model__layers": NORM}, 1, "1 rows in steps of 4 leave a last step of 1, but a layer trains on 2 or more"),
     ],

@@ -25,7 +25,7 @@ from zoo.training.stepper import Stepper
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
-WATCHER = TrainingProgress(2)
+WATCHER = TrainingProgress()
 
 
 def document(**changes: object) -> Document:

@@ -23,7 +23,7 @@ Write = Callable[..., str]
 
 def trained(write: Write, **changes: object) -> Run:
     checked = check_file(write(linear(**changes)))
-    return train_run(checked, "cpu", Destination(), TrainingProgress(checked.spec.train.epochs))
+    return train_run(checked, "cpu", Destination(), TrainingProgress())
 
 
 def test_the_weights_are_those_of_the_model(write: Write) -> None:

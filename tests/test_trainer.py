@@ -29,7 +29,7 @@ Write = Callable[..., str]
 
 def trained(write: Write, **changes: object) -> Run:
     checked = check_file(write(linear(**changes)))
-    return train_run(checked, "cpu", Destination(), TrainingProgress(checked.spec.train.epochs))
+    return train_run(checked, "cpu", Destination(), TrainingProgress())
 
 
 def test_a_run_directory_is_complete(write: Write) -> None:
@@ -47,7 +47,7 @@ def test_a_run_directory_is_complete(write: Write) -> None:
 
 def test_the_spec_of_a_run_is_the_resolved_one(write: Write) -> None:
     checked = check_file(write(linear()), ["train.epochs=1"])
-    run = train_run(checked, "cpu", Destination(), TrainingProgress(1))
+    run = train_run(checked, "cpu", Destination(), TrainingProgress())
     assert run.checked.spec == checked.spec
     written = json.loads(run.spec_file.read_text())["train"]
     assert (written["epochs"], written["batch_size"], written["shuffle"], written["seed"]) == (1, 4, True, 0)
@@ -77,7 +77,7 @@ def test_a_directory_that_cannot_be_made_is_an_output_error(write: Write, here: 
     (here / "file").touch()
     checked = check_file(write(linear()))
     with pytest.raises((OutputError, UsageError)):
-        train_run(checked, "cpu", Destination(here / "file" / "run"), TrainingProgress(2))
+        train_run(checked, "cpu", Destination(here / "file" / "run"), TrainingProgress())
 
 
 def test_a_run_survives_an_overwrite_that_fails(write: Write) -> None:
@@ -85,7 +85,7 @@ def test_a_run_survives_an_overwrite_that_fails(write: Write) -> None:
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     checked = check_file(write(linear(train__epochs=3)))
     with pytest.raises(OutputError), no_file_above(600):
-        train_run(checked, "cpu", Destination(overwrite=True), TrainingProgress(3))
+        train_run(checked, "cpu", Destination(overwrite=True), TrainingProgress())
     assert {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()} == before
 
 
@@ -93,7 +93,7 @@ def test_overwrite_replaces_a_run(write: Write) -> None:
     run = trained(write)
     (run.path / "export").mkdir()
     checked = check_file(write(linear()))
-    again = train_run(checked, "cpu", Destination(run.path, overwrite=True), TrainingProgress(2))
+    again = train_run(checked, "cpu", Destination(run.path, overwrite=True), TrainingProgress())
     assert again.path == run.path
     assert not (run.path / "export").exists()
 
@@ -103,7 +103,7 @@ def test_a_training_on_cuda_gives_the_same_run_directory(write: Write) -> None:
     files = []
     for device in ("cpu", "cuda"):
         checked = check_file(write(linear()))
-        run = train_run(checked, device, Destination(Path(device)), TrainingProgress(2))
+        run = train_run(checked, device, Destination(Path(device)), TrainingProgress())
         files.append(sorted(str(path.relative_to(run.path)) for path in run.path.rglob("*")))
         assert run.load_model()(torch.zeros(1, 2)).device.type == "cpu"
     assert files[0] == files[1]
@@ -135,7 +135,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_good_one_to_go_on_from(
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     checked, calls, whole = check_file(write(linear(train__epochs=4))), [0], training_state.save
-    train_run(checked, "cpu", Destination(Path("undisturbed")), TrainingProgress(4))
+    train_run(checked, "cpu", Destination(Path("undisturbed")), TrainingProgress())
 
     def save(path: Path, state: training_state.State) -> None:
         calls[0] += 1
@@ -145,10 +145,10 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_good_one_to_go_on_from(
     with monkeypatch.context() as patch, ExitStack() as refused:
         patch.setattr(training_state, "save", save)
         error = refused.enter_context(pytest.raises(OutputError))
-        train_run(checked, "cpu", Destination(Path("run")), TrainingProgress(4))
+        train_run(checked, "cpu", Destination(Path("run")), TrainingProgress())
     assert error.value.message == "cannot write run/checkpoints/last.pt: File too large"
     assert [path.name for path in Path("run/checkpoints").iterdir()] == ["last.pt"]
-    run = resume_run(Run(Path("run")), "cpu", TrainingProgress(4))
+    run = resume_run(Run(Path("run")), "cpu", TrainingProgress())
     assert run.weights_file.read_bytes() == Path("undisturbed/model.safetensors").read_bytes()
 
 
@@ -163,7 +163,7 @@ def test_frozen_photographs_of_a_local_weights_file_are_learned_from(
     document["init"] = {"from": "resnet18.pth", "match": ["*", "!fc.*"]}
     document["data"]["root"] = str(real_data / "hymenoptera")
     document["data"]["transforms"][:2] = [{"type": "Resize", "size": 36}, {"type": "CenterCrop", "size": 32}]
-    run = train_run(check_file(write(document)), "cpu", Destination(), TrainingProgress(10))
+    run = train_run(check_file(write(document)), "cpu", Destination(), TrainingProgress())
     assert "the frozen layers up to flatten are computed once, for 243 rows" in caplog.text
     assert "frozen: 120 tensors" in caplog.text
     first, last = run.rows()[0]["train_loss"], run.rows()[-1]["train_loss"]

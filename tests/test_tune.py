@@ -190,13 +190,13 @@ def test_a_trial_that_is_interrupted_goes_on_to_the_same_measurements(
     name = write(searching(train__epochs=4))
     whole = tune(tuning(name, 3, out=Path("whole")), False, 1)
     interrupting = _Interrupting(6)  # in the second epoch of the second trial
-    told = module._Reporter.on_epoch
+    told = module._Reporter.on_row
 
-    def on_epoch(self: module._Reporter, row: Any) -> None:
+    def on_row(self: module._Reporter, row: Any) -> None:
         told(self, row)
         interrupting()
 
-    monkeypatch.setattr(module._Reporter, "on_epoch", on_epoch)
+    monkeypatch.setattr(module._Reporter, "on_row", on_row)
     with pytest.raises(Interrupted) as interrupted:
         tune(tuning(name, 3, out=Path("parts")), False, 1)
     assert interrupted.value.message == "1 of 3 trials have ended; they are in parts"

@@ -52,12 +52,60 @@ AGREEMENT: Corpus = {
             'write fewer in T_max, or "interval": "step"',
         ),
     ),
+    "a training without end": (
+        linear(train={"batch_size": 4}),
+        ("train", "how long the training is does not stand here", "write epochs, or steps"),
+    ),
+    "a training of two lengths": (
+        linear(train__steps=3),
+        ("train", "epochs and steps both say how long the training is", "remove one, or write null for it"),
+    ),
+    "a measurement after the end": (
+        linear(train__evaluate_every=11),
+        (
+            "train.evaluate_every",
+            "evaluate_every is 11, but the training has 10 steps",
+            "write 10 or fewer, or remove it",
+        ),
+    ),
+    "more gradients than an epoch has": (
+        linear(train__accumulation=6),
+        (
+            "train.accumulation",
+            "accumulation is 6, but the weights move after 5 steps at the latest: each epoch has no more",
+            "write 5 or fewer",
+        ),
+    ),
+    "more gradients than the training has": (
+        linear(train={"steps": 3, "batch_size": 4, "accumulation": 4}),
+        (
+            "train.accumulation",
+            "accumulation is 4, but the weights move after 3 steps at the latest: the training has no more",
+            "write 3 or fewer",
+        ),
+    ),
+    "a plateau of epochs that are not measured": (
+        linear(data__validation=0.1, train__evaluate_every=2, scheduler={"type": "ReduceLROnPlateau", "patience": 0}),
+        (
+            "scheduler.interval",
+            "ReduceLROnPlateau counts epochs, but the model is measured every so many steps",
+            'write "interval": "evaluation"',
+        ),
+    ),
+    "a plateau between epochs where nothing is measured": (
+        linear(data__validation=0.1, scheduler={"type": "ReduceLROnPlateau", "interval": "evaluation"}),
+        (
+            "scheduler.interval",
+            "ReduceLROnPlateau counts measurements between epochs, but there are none",
+            "remove interval, or write evaluate_every in train",
+        ),
+    ),
     "a plateau that nothing measures": (
         linear(scheduler={"type": "ReduceLROnPlateau"}),
         (
             "scheduler.patience",
             "ReduceLROnPlateau needs 13 epochs to do what it says, but it has 2 epochs",
-            'write fewer in patience, or "interval": "step"',
+            "write fewer in patience",
         ),
         (
             "scheduler.type",

@@ -102,12 +102,11 @@ def build_optimizer(
     """
     if not checked.spec.train.compile:
         spare_compiler()
-    scheduler, train = checked.spec.scheduler, checked.spec.train
+    scheduler = checked.spec.scheduler
     optimizer = checked.spec.optimizer.build(named_parameters)
     if scheduler is None:
         return optimizer, None
-    intervals = train.epochs * (train.moves(rows) if scheduler.interval == "step" else 1)
-    return optimizer, scheduler.build(optimizer, intervals)
+    return optimizer, scheduler.build(optimizer, checked.spec.train.plan(rows).intervals(scheduler.interval))
 
 
 def load_rows(checked: CheckedSpec, split: Split) -> Rows:

@@ -87,9 +87,11 @@ def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
         return "the training split has no rows", "give it some, or keep fewer out for the other splits"
     train, fewest = checked.spec.train, checked.smallest_training_batch
     size = train.batch_size
-    if not train.steps(rows):
+    plan = train.plan(rows)
+    if not plan.steps:
         return f"drop_last leaves no step: {rows:,} rows are fewer than {size}", "write a smaller batch_size"
-    last = size if train.drop_last else rows % size or min(size, rows)
+    reached = plan.total >= plan.steps  # else the training ends before the last step of its first epoch
+    last = rows % size or min(size, rows) if reached and not train.drop_last else size
     if last >= fewest:
         return None
     message = f"{rows:,} rows in steps of {size} leave a last step of {last}, but a layer trains on {fewest} or more"
@@ -105,14 +107,41 @@ def _batch_problems(checked: CheckedSpec) -> Iterator[Problem]:
         yield checked.source.problem(("train", "batch_size") if rows else ("data", "type"), *fault)
 
 
+def plan_faults(checked: CheckedSpec, rows: int | None) -> list[ShapeError]:
+    """Return the options of train that say nothing with so many rows in an epoch; none where the rows are not known."""
+    train = checked.spec.train
+    plan = train.plan(rows or 0)
+    if not plan.total:
+        return []
+    faults, longest = [], min(plan.steps, plan.total)
+    if plan.every > plan.total and train.evaluate_every is not None:
+        message = f"evaluate_every is {plan.every:,}, but the training has {plan.total:,} steps"
+        faults += [ShapeError(message, f"write {plan.total:,} or fewer, or remove it", "evaluate_every")]
+    if plan.accumulation > longest > 0:
+        message = f"accumulation is {plan.accumulation:,}, but the weights move after {longest:,} steps at the latest"
+        reason = "each epoch has no more" if longest == plan.steps else "the training has no more"
+        faults += [ShapeError(f"{message}: {reason}", f"write {longest:,} or fewer", "accumulation")]
+    return faults
+
+
 def scheduler_fault(checked: CheckedSpec, rows: int | None) -> ShapeError | None:
     """Return why the scheduler refuses a training whose epochs have so many rows; None where nothing is known of it."""
     spec, scheduler = checked.spec, checked.spec.scheduler
-    if scheduler is None or (scheduler.interval == "step" and rows is None):
+    if scheduler is None:
         return None
-    moves = 1 if scheduler.interval == "epoch" or rows is None else spec.train.moves(rows)
+    interval: str = scheduler.interval
+    between = spec.train.evaluate_every is not None
+    if scheduler.watched is not None and interval == "epoch" and between:
+        message = f"{type(scheduler).__name__} counts epochs, but the model is measured every so many steps"
+        return ShapeError(message, 'write "interval": "evaluation"', "interval")
+    if interval == "evaluation" and not between:
+        message = f"{type(scheduler).__name__} counts measurements between epochs, but there are none"
+        return ShapeError(message, "remove interval, or write evaluate_every in train", "interval")
+    if rows is None and (scheduler.interval != "epoch" or spec.train.epochs is None):
+        return None
+    intervals = spec.train.plan(rows).intervals(scheduler.interval) if rows is not None else spec.train.epochs
     try:
-        scheduler.require(spec.optimizer, spec.train.epochs * moves)
+        scheduler.require(spec.optimizer, intervals or 0)
     except ShapeError as error:
         return error
     return None
@@ -147,6 +176,8 @@ def _watching_problems(checked: CheckedSpec, path: Path, watcher: str, watched: 
 def _train_problems(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield what the way of training does not go together with."""
     train, target = checked.spec.train, checked.example.target
+    for fault in plan_faults(checked, checked.example.training_rows):
+        yield checked.source.problem(("train", fault.option), fault.message, fault.remedy)
     stopping = train.early_stopping
     if stopping is not None:
         path: Path = ("train", "early_stopping")

@@ -3,49 +3,60 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-PLAIN_LINES = 20  # epochs that are shown at most, the first and the last among them
+    from zoo.training.watching import Moment, Row
+
+PLAIN_LINES = 20  # measurements that are shown at most, the first and the last among them
 
 
 class TrainingProgress:
     """A progress bar on a terminal, plain lines elsewhere; both on stderr."""
 
-    def __init__(self, epochs: int, done: int = 0) -> None:
-        self._epochs = epochs
-        self._every = max(1, -(-epochs // PLAIN_LINES))
-        self._done = done
+    def __init__(self) -> None:
+        self._moment: Moment | None = None
+        self._measured = ""
         self._announced = False
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> TrainingProgress:
-        if sys.stderr.isatty():
-            self._bar = self._start_bar()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar[0].stop()
 
-    def _start_bar(self) -> tuple[Progress, TaskID]:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    def on_step(self, moment: Moment) -> None:
+        """Move the bar: how far the training is, its loss, learning rate and newest measurement, rate and end."""
+        self._moment = moment
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            self._bar = _start_bar(moment.plan.total)
+        words = f"{_place(moment)}  loss {moment.loss:.4g}  lr {moment.lr:.3g}{self._measured}"
+        progress, task = self._bar
+        progress.update(task, completed=moment.done, description=words, rate=_rate(moment))
 
-        progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True, markup=False, highlight=False),
-            transient=True,
-        )
-        progress.start()
-        return progress, progress.add_task(f"epoch {self._done + 1}/{self._epochs}", total=self._epochs)
+    def on_row(self, row: Row) -> None:
+        """Say a measurement, where it is one that is shown."""
+        moment = self._moment
+        assert moment is not None  # a step comes before each measurement
+        plan = moment.plan
+        number, several = -(-moment.done // plan.every), -(-plan.evaluations // PLAIN_LINES)
+        self._measured = "".join(f"  {name} {row[name]:.4g}" for name in _judging(row))
+        if several > 1 and not self._announced:
+            what = "measurements" if plan.counts_steps else "epochs"
+            self._say(f"every {several}th of {plan.evaluations} {what} is shown; all are in metrics.jsonl")
+            self._announced = True
+        if number in (1, plan.evaluations) or number % several == 0:
+            hidden = ("epoch", "step", "lr")
+            numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in hidden)
+            self._say(f"{_place(moment)}  {numbers}  {_rate(moment)}")
 
     def _say(self, line: str) -> None:
         if self._bar is not None:
@@ -53,39 +64,55 @@ class TrainingProgress:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """Move the bar."""
-        if self._bar is not None:
-            progress, task = self._bar
-            description = f"epoch {epoch}/{self._epochs}  loss {loss:.4g}"
-            progress.update(task, completed=epoch - 1 + step / steps, description=description)
-
-    def on_epoch(self, row: Mapping[str, float | int]) -> None:
-        """Say the measurements of the epoch, where it is one that is shown."""
-        epoch = int(row["epoch"])
-        if self._every > 1 and not self._announced:
-            self._say(f"every {self._every}th of {self._epochs} epochs is shown; all are in metrics.jsonl")
-            self._announced = True
-        if epoch in (1, self._epochs) or epoch % self._every == 0:
-            numbers = "  ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "lr"))
-            self._say(f"epoch {epoch}/{self._epochs}  {numbers}")
-
 
 class Unseen:
     """Who looks on in a process that prints nothing, because another one does."""
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         """Say nothing of a step."""
 
-    def on_epoch(self, row: Mapping[str, float | int]) -> None:
+    def on_row(self, row: Row) -> None:
         """Say nothing of an epoch."""
 
 
 @contextmanager
-def watching(shown: bool, epochs: int, done: int = 0) -> Iterator[TrainingProgress | Unseen]:
+def watching(shown: bool) -> Iterator[TrainingProgress | Unseen]:
     """Yield who looks on while a model is trained."""
     if not shown:
         yield Unseen()
         return
-    with TrainingProgress(epochs, done) as progress:
+    with TrainingProgress() as progress:
         yield progress
+
+
+def _place(moment: Moment) -> str:
+    plan = moment.plan
+    return f"step {moment.done}/{plan.total}" if plan.counts_steps else f"epoch {moment.epoch}/{plan.epochs}"
+
+
+def _rate(moment: Moment) -> str:
+    return f"{moment.rate:,.0f} rows/s"
+
+
+def _judging(row: Row) -> list[str]:
+    """Return the name of the measurement that judges a model best: a metric before the loss, validation before test."""
+    names = [name for split in ("validation_", "test_") for name in row if name.startswith(split)]
+    splits = [name for name in names if name.startswith(names[0].partition("_")[0])]
+    return splits[1:2] or splits[:1]
+
+
+def _start_bar(total: int) -> tuple[Progress, TaskID]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, markup=False, highlight=False),
+        transient=True,
+    )
+    progress.start()
+    return progress, progress.add_task("", total=total, rate="")

@@ -17,7 +17,7 @@ from zoo.errors import Diverged, FrozenMoved, Interrupted
 from zoo.files import writing
 from zoo.run import Run
 from zoo.trainer import train_run
-from zoo.training.loop import Row, Watcher
+from zoo.training.watching import Row, Watcher
 
 TIMES = ("seconds",)
 """Columns of metrics.jsonl that no run shares with another."""

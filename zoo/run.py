@@ -27,9 +27,9 @@ from zoo.errors import RunError, UsageError, reason
 from zoo.nearest import suggestion
 from zoo.seal import SealError, require_seal
 from zoo.training.evaluation import Observer, Recovered, evaluate, recovered
-from zoo.training.loop import Row
 from zoo.training.objective import objective_of
 from zoo.training.splits import open_splits, target_rows
+from zoo.training.watching import Row
 
 RUNS = Path("runs")
 
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
-        """Return metrics.jsonl: one line an epoch."""
+        """Return metrics.jsonl: one line a measurement."""
         return self.path / "metrics.jsonl"
 
     @property

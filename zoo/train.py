@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+from zoo.plan import Plan
 from zoo.strict import LARGEST_SIZE, Count, Field, NonNegative, Positive, Seed, Strict, model_validator
 
 Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
@@ -17,11 +18,11 @@ class EarlyStopping(Strict):
     mode: Literal["min", "max"] = "min"
     """Whether less or more of it is better."""
     patience: Waiting = 5
-    """Epochs without improvement that are let pass."""
+    """Measurements without improvement that are let pass."""
     min_delta: NonNegative = 0.0
     """By how much a measurement must be better to count."""
     restore_best: bool = True
-    """Keep the weights of the best epoch, and not those of the last."""
+    """Keep the weights of the best measurement, and not those of the last."""
 
     @model_validator(mode="after")
     def _a_loss_is_to_fall(self) -> Self:
@@ -40,8 +41,10 @@ class EarlyStopping(Strict):
 class Train(Strict):
     """How long and in what steps the model is trained."""
 
-    epochs: Count
-    """Passes over the training split."""
+    epochs: Count | None = None
+    """Passes over the training split; this, or steps."""
+    steps: Count | None = None
+    """Steps of the whole training, which may end within an epoch; this, or epochs."""
     batch_size: Count
     """Rows in a step; the last step of an epoch takes what is left."""
     drop_last: bool = False
@@ -62,13 +65,23 @@ class Train(Strict):
     """What the forward pass computes with: "bf16" and "fp16" through torch.autocast, "fp16" with a scaled loss."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of a running mean of the weights; the mean is measured, kept and exported in place of the weights."""
+    evaluate_every: Count | None = None
+    """Steps from one measurement to the next; one more comes at the end. Without it, the end of each epoch."""
     early_stopping: EarlyStopping | None = None
-    """When to end before the epochs are over."""
+    """When to end before all is done."""
     deterministic: bool = False
     """Refuse torch's kernels whose results vary from run to run (torch.use_deterministic_algorithms)."""
     compile: bool = False
     """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits, and with
     dropout those of a training that is resumed from those of one that is not."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("how long the training is does not stand here; write epochs, or steps")
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps both say how long the training is; remove one, or write null for it")
+        return self
 
     @model_validator(mode="after")
     def _one_sampler(self) -> Self:
@@ -78,10 +91,11 @@ class Train(Strict):
             raise ValueError("clip_grad_norm and clip_grad_value both shorten gradients; write one of them")
         return self
 
-    def steps(self, rows: int) -> int:
-        """Return the steps of an epoch of so many rows."""
-        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
-
-    def moves(self, rows: int) -> int:
-        """Return how often the weights move in an epoch of so many rows."""
-        return -(-self.steps(rows) // self.accumulation)
+    def plan(self, rows: int) -> Plan:
+        """Return the course of a training whose training split has so many rows."""
+        steps = rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+        total = self.steps if self.epochs is None else self.epochs * steps
+        trained = steps * self.batch_size if self.drop_last else rows
+        every = self.evaluate_every or max(1, steps)
+        counts_steps = self.steps is not None or self.evaluate_every is not None
+        return Plan(trained, self.batch_size, steps, total or 0, every, self.accumulation, counts_steps)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as save_tensors
 
 from zoo.check import CheckedSpec
-from zoo.contradictions import batch_fault, scheduler_fault
+from zoo.contradictions import batch_fault, plan_faults, scheduler_fault
 from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
@@ -31,10 +31,11 @@ from zoo.training.clock import Clock
 from zoo.training.distributed import World, is_lost, lost
 from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
 from zoo.training.generators import restore_generators, saving, seed_generators
-from zoo.training.loop import Training, Watcher
+from zoo.training.loop import Training
 from zoo.training.splits import open_splits
 from zoo.training.state import State
 from zoo.training.streaming import Stream
+from zoo.training.watching import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     if not world.leads:
         _follow(run.checked, state, splits, watcher, world)
         return run
-    kept = [row for row in run.rows() if row["epoch"] <= state.epoch and "seconds" in row]
+    kept = [row for row in run.rows() if "seconds" in row][: state.evaluations]
     write_text(run.metrics_file, "".join(_line(row) for row in kept))
     _note_resume(run, device)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
@@ -118,8 +119,8 @@ def _open_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
     if fault is not None:
         raise DataError(*fault)
     unscheduled = scheduler_fault(checked, len(splits["train"]))
-    if unscheduled is not None:
-        raise DataError(unscheduled.message, unscheduled.remedy)
+    for misfit in (*plan_faults(checked, len(splits["train"])), *([unscheduled] if unscheduled else [])):
+        raise DataError(misfit.message, misfit.remedy)
     return splits
 
 
@@ -137,7 +138,7 @@ def _train(
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
             for row in training.run():
                 _append(run.metrics_file, row)
-                training.clock.run(partial(save, state))
+                training.checkpoint()
     except Diverged as error:
         _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
@@ -187,7 +188,7 @@ def _follow(
     training = Training(state, checked, splits, watcher, save, clock=Clock(world=world), world=world)
     try:
         for _ in training.run():
-            training.clock.run(partial(save, state))
+            training.checkpoint()
     except (RuntimeError, IndexError, ValueError) as error:
         raise (lost() if is_lost(error) else _refused_step(checked, error)) from error
     save(state)

@@ -24,10 +24,12 @@ from zoo.destination import Destination
 from zoo.errors import DataError, Diverged, Interrupted, OutOfMemory, RunError, SpecError, StepRefused, ZooError
 from zoo.files import writing
 from zoo.run import Run
+from zoo.strict import LARGEST_SIZE
 from zoo.study import CONTINUES, PROBLEM, counted, reaching, try_again
+from zoo.train import Train
 from zoo.trainer import resume_run, train_run
 from zoo.training.interruption import Interruption
-from zoo.training.loop import Row
+from zoo.training.watching import Moment, Row
 from zoo.tuning import EPOCHS, Ended, Found, Tuning, ended, found, shown
 
 if TYPE_CHECKING:
@@ -43,30 +45,35 @@ class _Failed(Exception):
 
 
 class _Reporter:
-    """Tells the study of a trial's epochs, and ends the trial where it is among the worse.
+    """Tells the study of a trial's epochs, or other measurements, and ends the trial where it is among the worse.
 
     A long training reports every so many epochs; so do all trials of that length, at the same ones.
     """
 
-    def __init__(self, trial: optuna.Trial, metric: str, epochs: int) -> None:
-        self._trial, self._metric, self._epochs = trial, metric, epochs
-        self._every = max(1, -(-epochs // MOST_REPORTS))
+    def __init__(self, trial: optuna.Trial, metric: str, train: Train, rows: int | None) -> None:
+        self._trial, self._metric = trial, metric
+        self._steps = train.evaluate_every
+        """Steps from one measurement to the next, where epochs are not what is measured."""
+        plan = train.plan(rows) if rows is not None else None
+        several = plan.evaluations if plan is not None else None if self._steps else train.epochs
+        self._epochs = several or LARGEST_SIZE  # not known before the data is read
+        self._every = max(1, -(-(several or 0) // MOST_REPORTS))
         self._told: set[int] = set()
         self.epoch = 0
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         """Say nothing: a trial is told when it ends."""
 
     def report(self, row: Row) -> bool:
         """Note the measurements of an epoch; return whether the trial may end after it."""
-        self.epoch = int(row["epoch"])
+        self.epoch = int(row["epoch"]) if self._steps is None else -(-int(row["step"]) // self._steps)
         due = self.epoch % self._every == 0
         if due and self.epoch not in self._told:
             self._told.add(self.epoch)
             self._trial.report(float(row[self._metric]), self.epoch)
         return due and self.epoch < self._epochs
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         """Report an epoch, and end a trial that is worse than others were then.
 
         Raises:
@@ -162,7 +169,7 @@ def _train(tuning: Tuning, trial: optuna.Trial, checked: CheckedSpec) -> float:
         ZooError: as `train_run`.
     """
     metric, path = tuning.goal.metric, tuning.folder_of(trial.number)
-    reporter = _Reporter(trial, metric, checked.spec.train.epochs)
+    reporter = _Reporter(trial, metric, checked.spec.train, checked.example.training_rows)
     begun = _taken_over(tuning, trial)
     try:
         if begun is None:

@@ -29,8 +29,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from zoo.build import initialized_model, load_rows
 from zoo.check import CheckedSpec, check_file
 from zoo.training import state as training_state
-from zoo.training.loop import Row, Training
+from zoo.training.loop import Training
 from zoo.training.objective import objective_of
+from zoo.training.watching import Moment, Row
 from zoo.transforms import Transform
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -44,10 +45,10 @@ Batches = Callable[[CheckedSpec, Path], DataLoader[tuple[Tensor, Tensor]]]
 class Silent:
     """A watcher that looks away."""
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         """See nothing."""
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         """See nothing."""
 
 

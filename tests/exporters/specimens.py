@@ -32,7 +32,7 @@ from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.run import Run
 from zoo.trainer import train_run
-from zoo.training.loop import Row
+from zoo.training.watching import Moment, Row
 
 MakeSubject = Callable[..., Subject]
 """fresh(layers, **changes of the spec) -> a subject with randomised weights."""
@@ -84,10 +84,10 @@ class Elsewhere:
 
 
 class _Nobody:
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         """Look away."""
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         """Look away."""
 
 

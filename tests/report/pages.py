@@ -69,4 +69,4 @@ def images(**changes: object) -> Document:
 def trained(name: str) -> Run:
     """The run of a spec in the current folder."""
     checked = check_file(name)
-    return train_run(checked, "cpu", Destination(), TrainingProgress(checked.spec.train.epochs))
+    return train_run(checked, "cpu", Destination(), TrainingProgress())

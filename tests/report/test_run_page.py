@@ -16,7 +16,7 @@ from zoo.report.confusion import Confusion
 from zoo.report.evaluation import Evaluation, read_evaluation
 from zoo.report.record import Record, read_record
 from zoo.report.run_page import run_page
-from zoo.training.loop import Row
+from zoo.training.watching import Row
 
 Write = Callable[..., str]
 HOSTILE = "</title><script>alert(\"1\")</script>' onload='x"

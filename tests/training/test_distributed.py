@@ -209,7 +209,7 @@ MOMENTS = [("step", 1, 0), ("step", 7, 1), ("step", 9, 0), ("evaluation", 1, 1),
 def killed_at(event: str, count: int, rank: int, out: Path) -> Callable[[World], None]:
     """Return a training in which one process is killed when it has done something so many times."""
     owner: Any = {"step": SharedStrides, "evaluation": HeldOut, "save": loop.Training}[event]
-    name = {"step": "step", "evaluation": "evaluate", "save": "_compare"}[event]
+    name = {"step": "step", "evaluation": "evaluate", "save": "_measured"}[event]
 
     def act(world: World) -> None:
         whole, calls = getattr(owner, name), [0]
@@ -267,16 +267,16 @@ def _again(out: Path, world: World) -> None:
 def test_another_number_of_processes_goes_on(first: int, then: int, write: Callable[..., str], here: Path) -> None:
     write(CURVES["ragged batches"])
     train(here / "whole")
-    event = "_compare"
+    event = "_measured"
 
     def stopped(world: World) -> None:
         whole, calls = getattr(loop.Training, event), [0]
 
-        def called(training: loop.Training, row: loop.Row) -> None:
+        def called(training: loop.Training, *arguments: Any) -> Any:
             calls[0] += 1
             if calls[0] == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-            whole(training, row)
+            return whole(training, *arguments)
 
         setattr(loop.Training, event, called)
         train(here / "cut", world)

@@ -17,9 +17,10 @@ from zoo.check import CheckedSpec, check
 from zoo.source import Source, read_source
 from zoo.training import state as training_state
 from zoo.training import strides
-from zoo.training.loop import Row, Training
+from zoo.training.loop import Training
 from zoo.training.objective import objective_of
 from zoo.training.state import State
+from zoo.training.watching import Moment, Row
 
 CPU = torch.device("cpu")
 TO_FLOAT = {"type": "ToDtype", "dtype": "float32", "scale": True}
@@ -49,10 +50,10 @@ def _replayed(monkeypatch: pytest.MonkeyPatch) -> None:
 class Silent:
     """A watcher that looks away."""
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         pass
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         pass
 
 
@@ -95,8 +96,9 @@ def plain(spec: CheckedSpec, model: nn.Module, scheduled: bool = False) -> list[
     )
     objective = objective_of(spec, CPU)
     model.train()
-    for _ in range(document.train.epochs):
-        for inputs, targets in loader:
+    plan = document.train.plan(len(rows))
+    for epoch in range(plan.epochs):
+        for inputs, targets in list(loader)[: plan.steps_of(epoch)]:
             loss = objective.loss(*objective.arrange(model(inputs), targets))
             optimizer.zero_grad()
             loss.backward()
@@ -199,3 +201,8 @@ def test_two_trainings_of_a_spec_give_the_same_bits() -> None:
     spec = classifying(CNN, [1, 12, 12], optimizer=ADAM)
     (first, _), (second, _) = trained(spec), trained(spec)
     assert bits(first.model.state_dict()) == bits(second.model.state_dict())
+
+
+def test_replayed_steps_pause_for_a_measurement_wherever_it_comes() -> None:
+    changes = {"epochs": None, "steps": 130, "evaluate_every": 7}
+    require_exact(classifying(CNN, [1, 12, 12], optimizer=ADAM, train={"batch_size": 8} | changes))

@@ -67,14 +67,14 @@ def document(model: Document, freeze: list[str], **train: object) -> Document:
 
 
 def trained(write: Write, spec: Document, out: str) -> Run:
-    return train_run(check_file(write(spec, f"{out}.json")), "cpu", Destination(Path(out)), TrainingProgress(EPOCHS))
+    return train_run(check_file(write(spec, f"{out}.json")), "cpu", Destination(Path(out)), TrainingProgress())
 
 
 def plainly(write: Write, spec: Document, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Train with every layer computed in every step."""
     with monkeypatch.context() as patch:
         for module in (features, loop):
-            patch.setattr(module, "repeats", lambda spec, state: False)
+            patch.setattr(module, "repeats", lambda spec, state, rows: False)
         return trained(write, spec, "plain")
 
 
@@ -163,7 +163,7 @@ def test_a_resumed_training_has_the_same_bits(write: Write, monkeypatch: pytest.
         patch.setattr(Stepper, "step", step)
         with pytest.raises(Interrupted):
             trained(write, spec, "run")
-    run = resume_run(Run(Path("run")), "cpu", TrainingProgress(EPOCHS))
+    run = resume_run(Run(Path("run")), "cpu", TrainingProgress())
     require_same(run, plainly(write, spec, monkeypatch))
 
 

@@ -43,7 +43,7 @@ def document(**changes: object) -> Document:
 
 def trained(write: Write, **changes: object) -> Run:
     checked = check_file(write(document(**changes)))
-    return train_run(checked, "cpu", Destination(), TrainingProgress(checked.spec.train.epochs))
+    return train_run(checked, "cpu", Destination(), TrainingProgress())
 
 
 def test_the_run_proves_that_parameters_and_running_statistics_stayed(write: Write) -> None:
@@ -70,7 +70,7 @@ def test_a_line_on_stderr_says_so(write: Write) -> None:
 
 def test_without_freeze_there_is_nothing_to_prove(write: Write, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "zoo")
-    run = train_run(check_file(write(linear())), "cpu", Destination(), TrainingProgress(2))
+    run = train_run(check_file(write(linear())), "cpu", Destination(), TrainingProgress())
     assert not run.frozen_file.exists()
     assert "frozen" not in caplog.text
 
@@ -106,7 +106,7 @@ def test_a_resume_keeps_the_proof(write: Write, monkeypatch: pytest.MonkeyPatch)
     run = stopped(write, monkeypatch)
     before = json.loads(run.frozen_file.read_text())
     assert before["sha256_after"] is None
-    resume_run(run, "cpu", TrainingProgress(2))
+    resume_run(run, "cpu", TrainingProgress())
     after = json.loads(run.frozen_file.read_text())
     assert after == before | {"sha256_after": before["sha256_before"]}
 
@@ -120,7 +120,7 @@ def test_a_resume_without_what_it_began_with_is_refused(
     if content is not None:
         run.frozen_file.write_text(content)
     with pytest.raises(RunError, match=r"frozen\.json, which says what the frozen tensors were, is absent or damaged"):
-        resume_run(run, "cpu", TrainingProgress(2))
+        resume_run(run, "cpu", TrainingProgress())
 
 
 def test_a_checkpoint_with_other_frozen_tensors_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_a_checkpoint_with_other_frozen_tensors_is_refused(write: Write, monkeyp
     record["model"]["0.weight"][0, 0] += 1
     write_record(run.checkpoint_file, record)
     with pytest.raises(FrozenMoved, match=r"1 of 7 frozen tensors moved in training, the first 0\.weight"):
-        resume_run(run, "cpu", TrainingProgress(2))
+        resume_run(run, "cpu", TrainingProgress())
 
 
 def test_a_module_with_a_trained_tensor_keeps_its_statistics_moving() -> None:

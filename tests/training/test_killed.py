@@ -95,13 +95,15 @@ def in_a_child(act: Callable[[], object]) -> int:
 
 
 def train(out: Path) -> None:
-    train_run(check_file("spec.json"), "cpu", Destination(out), TrainingProgress(3))
+    train_run(check_file("spec.json"), "cpu", Destination(out), TrainingProgress())
 
 
 @pytest.fixture
-def whole(write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def whole(
+    write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
     torch.set_num_threads(1)
-    write(document())
+    write(document() | getattr(request, "param", {}))
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
@@ -109,11 +111,39 @@ def whole(write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch
     return here / "whole"
 
 
+# Any: whatever a checkpoint holds.
+def _tensors(value: Any) -> list[bytes]:
+    if isinstance(value, torch.Tensor):
+        return [value.numpy().tobytes()]
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return [found for member in members for found in _tensors(member)]
+
+
 def held(run: Path) -> tuple[bytes, list[Any], list[bytes]]:
-    """Return weights, measurements, and the tensors of the last checkpoint's optimizer."""
+    """Return weights, measurements, and all tensors of the last checkpoint."""
     rows = [{**json.loads(line), "seconds": 0} for line in (run / "metrics.jsonl").read_text().splitlines()]
     record = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
-    return (run / "model.safetensors").read_bytes(), rows, [t.numpy().tobytes() for t in record["average"].values()]
+    return (run / "model.safetensors").read_bytes(), rows, _tensors(record)
+
+
+# 48 steps in epochs of 20: measured after 7, 14, 21 … 42 and 48.
+BETWEEN: Document = {
+    "train": {"steps": 48, "batch_size": 4, "accumulation": 2, "evaluate_every": 7, "early_stopping": {"patience": 9}},
+    "scheduler": {"type": "ReduceLROnPlateau", "interval": "evaluation", "patience": 1},
+}
+MOMENTS_BETWEEN = [("step", count) for count in (6, 7, 8, 14, 20, 21, 22, 42, 43, 48)]
+MOMENTS_BETWEEN += [("evaluation", count) for count in (1, 2, 5, 14)]
+MOMENTS_BETWEEN += [("checkpoint", count) for count in (2, 3, 4, 5, 12)]
+
+
+@pytest.mark.parametrize("whole", [BETWEEN], indirect=True, ids=["between"])
+@pytest.mark.parametrize(("event", "count"), MOMENTS_BETWEEN)
+def test_a_training_killed_between_two_measurements_goes_on_to_the_same_bits(
+    event: str, count: int, whole: Path, here: Path
+) -> None:
+    test_a_killed_training_goes_on_to_the_same_bits(event, count, whole, here)
+    steps = [json.loads(line)["step"] for line in (here / "cut" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [7, 14, 21, 28, 35, 42, 48]
 
 
 @pytest.mark.parametrize(("event", "count"), MOMENTS)
@@ -130,12 +160,12 @@ def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whol
     assert in_a_child(killed) == signal.SIGKILL
     run = Run(here / "cut")
     if run.checkpoint_file.is_file():
-        assert in_a_child(lambda: resume_run(run, "cpu", TrainingProgress(3))) == 0
+        assert in_a_child(lambda: resume_run(run, "cpu", TrainingProgress())) == 0
     else:
         assert (event, count) in {("step", 1), ("step", 2), ("checkpoint", 1)}
         assert (
             in_a_child(
-                lambda: train_run(check_file("spec.json"), "cpu", Destination(here / "cut", True), TrainingProgress(3))
+                lambda: train_run(check_file("spec.json"), "cpu", Destination(here / "cut", True), TrainingProgress())
             )
             == 0
         )

@@ -16,8 +16,9 @@ from zoo.check import CheckedSpec, check
 from zoo.errors import Diverged, Interrupted
 from zoo.source import Source
 from zoo.training import state as training_state
-from zoo.training.loop import Row, Training
+from zoo.training.loop import Training
 from zoo.training.state import State
+from zoo.training.watching import Moment, Row
 
 CPU = torch.device("cpu")
 HIDDEN = [
@@ -33,12 +34,12 @@ class Silent:
     """A watcher that notes the losses it is shown."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, int, int, float]] = []
+        self.seen: list[Moment] = []
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        self.seen.append((epoch, step, steps, loss))
+    def on_step(self, moment: Moment) -> None:
+        self.seen.append(moment)
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         pass
 
 
@@ -78,7 +79,7 @@ def plain_loop(spec: CheckedSpec) -> tuple[list[bytes], list[float]]:
         generator=torch.Generator().manual_seed(document.train.seed),
     )
     means = []
-    for _ in range(document.train.epochs):
+    for _ in range(document.train.epochs or 0):
         model.train()
         total = 0.0
         for inputs, targets in loader:
@@ -205,7 +206,7 @@ def test_a_loss_that_diverges_is_told_with_its_step_and_the_last_finite_loss() -
         Diverged, match=r"the loss is (inf|nan) in epoch \d+, step \d of 5; the last finite loss: .*e\+"
     ) as told:
         list(training(spec, plain).run())
-    assert told.value.remedy == "lower optimizer.lr (it is 100), for example --set optimizer.lr=10"
+    assert told.value.remedy == "lower optimizer.lr (it is 100), for example --set optimizer.lr=0.1"
 
 
 def test_a_loss_that_is_never_finite_says_so() -> None:
@@ -229,4 +230,75 @@ def test_the_loss_is_shown_while_training() -> None:
     running = training(spec, training_state.begin(spec, CPU))
     list(running.run())
     assert isinstance(running.watcher, Silent)
-    assert [(epoch, step, steps) for epoch, step, steps, _ in running.watcher.seen] == [(1, 5, 5), (2, 5, 5)]
+    assert [(moment.epoch, moment.step, moment.done) for moment in running.watcher.seen] == [(1, 5, 5), (2, 5, 10)]
+
+
+STEPPED = [{"steps": 17}, {"epochs": 3}, {"epochs": 3, "evaluate_every": 4}, {"steps": 17, "evaluate_every": 17}]
+
+
+@pytest.mark.parametrize("length", STEPPED, ids=str)
+def test_how_often_a_model_is_measured_changes_no_weight(length: Document) -> None:
+    found = []
+    for changes in (length, {key: value for key, value in length.items() if key != "evaluate_every"}):
+        spec = checked(model__layers=HIDDEN, data__samples=50, train={"batch_size": 8, **changes})
+        state = training_state.begin(spec, CPU)
+        list(training(spec, state).run())
+        found.append(weights(state))
+    assert found[0] == found[1]
+
+
+def test_so_many_steps_are_the_plain_loop_that_is_left_in_the_middle() -> None:
+    spec = checked(
+        model__layers=HIDDEN,
+        data__samples=50,
+        scheduler={"type": "StepLR", "step_size": 1, "gamma": 0.5},
+        train={"steps": 17, "batch_size": 8, "accumulation": 2},
+    )
+    state = training_state.begin(spec, CPU)
+    rows = list(training(spec, state).run())
+    assert [(row["epoch"], row["step"], row["lr"]) for row in rows] == [(1, 7, 0.01), (2, 14, 0.005), (3, 17, 0.0025)]
+
+    train = load_rows(spec, "train")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)
+    generator = torch.Generator().manual_seed(0)
+    loader = DataLoader(TensorDataset(train.inputs, train.targets), batch_size=8, shuffle=True, generator=generator)
+    for steps in (7, 7, 3):
+        batches = list(loader)[:steps]
+        for start in range(0, steps, 2):
+            group = batches[start : start + 2]
+            optimizer.zero_grad()
+            for inputs, targets in group:
+                loss = nn.functional.mse_loss(model(inputs), targets) / len(group)
+                loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
+            optimizer.step()
+        scheduler.step()
+    assert weights(state) == [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
+
+
+def test_a_measurement_covers_the_steps_since_the_last_one() -> None:
+    by_step = checked(train={"epochs": 2, "batch_size": 4, "evaluate_every": 1, "shuffle": False})
+    several = checked(train={"epochs": 2, "batch_size": 4, "evaluate_every": 3, "shuffle": False})
+    losses = [float(row["train_loss"]) for row in training(by_step, training_state.begin(by_step, CPU)).run()]
+    rows = list(training(several, training_state.begin(several, CPU)).run())
+    assert [row["step"] for row in rows] == [3, 6, 9, 10]
+    means = [sum(losses[start : start + 3]) / len(losses[start : start + 3]) for start in range(0, 10, 3)]
+    assert [row["train_loss"] for row in rows] == pytest.approx(means, rel=1e-12)
+
+
+def test_patience_counts_measurements() -> None:
+    stopping = {"patience": 2, "min_delta": 1e9}
+    train = {"epochs": 9, "batch_size": 4, "evaluate_every": 2, "early_stopping": stopping}
+    spec = checked(data__validation=0.2, train=train)
+    rows = list(training(spec, training_state.begin(spec, CPU, 16)).run())
+    assert [row["step"] for row in rows] == [2, 4, 6, 8]
+
+
+def test_a_rate_falls_on_a_plateau_of_measurements() -> None:
+    scheduler = {"type": "ReduceLROnPlateau", "interval": "evaluation", "patience": 0, "threshold": 1e9}
+    train = {"epochs": 2, "batch_size": 4, "evaluate_every": 2}
+    spec = checked(data__validation=0.2, scheduler=scheduler | {"threshold_mode": "abs"}, train=train)
+    rows = list(training(spec, training_state.begin(spec, CPU, 16)).run())
+    assert [row["lr"] for row in rows] == pytest.approx([0.01, 0.01, 0.001, 0.0001])

@@ -17,8 +17,9 @@ from zoo.check import check
 from zoo.data import Rows
 from zoo.errors import RunError
 from zoo.source import Source
-from zoo.training.loop import Row, Training
+from zoo.training.loop import Training
 from zoo.training.state import begin, resume, save, write_record
+from zoo.training.watching import Moment, Row
 
 CPU = torch.device("cpu")
 SPEC = check(Source("spec.json", "", linear()))
@@ -32,10 +33,10 @@ Record = dict[str, Any]
 class Nobody:
     """A watcher that does not look."""
 
-    def on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+    def on_step(self, moment: Moment) -> None:
         pass
 
-    def on_epoch(self, row: Row) -> None:
+    def on_row(self, row: Row) -> None:
         pass
 
 

@@ -218,7 +218,7 @@ def test_a_streaming_training_that_is_killed_goes_on_to_the_same_bits(
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
-    progress = TrainingProgress(2)
+    progress = TrainingProgress()
     train_run(check_file("spec.json"), "cpu", Destination(here / "whole"), progress)
 
     def killed() -> None:

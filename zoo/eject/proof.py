@@ -79,7 +79,7 @@ def _same_optimizer(checked: CheckedSpec, names: Names, own: nn.Module, made: nn
     """
     rows = checked.example.training_rows or 10 * checked.spec.train.batch_size
     optimizer, scheduler = build_optimizer(checked, own.named_parameters(), rows)
-    given = names | {"math": math, "model": made, "loader": range(checked.spec.train.steps(rows))}
+    given = names | {"math": math, "model": made, "loader": range(checked.spec.train.plan(rows).steps)}
     # As above: the text is the file's own.
     given["optimizer"] = eval(optimizer_call(checked), given)
     other = None if scheduler is None else eval(scheduler_call(checked), given)  # which sets the optimizer's rates

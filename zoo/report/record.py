@@ -10,7 +10,7 @@ from zoo.check import CheckedSpec
 from zoo.report.curves import Points
 from zoo.report.evaluation import Evaluation, read_evaluation
 from zoo.run import Run
-from zoo.training.loop import Row
+from zoo.training.watching import Row
 
 SPLITS = ("train", "validation", "test")
 BESIDE = ("epoch", "step", "lr", "seconds", "error")

@@ -12,7 +12,7 @@ Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
 
 
 class ReduceLROnPlateau(Scheduler):
-    """Multiplies the learning rate by factor when a measurement has not become better for more than patience epochs.
+    """Multiplies the learning rate by factor when a measurement has not become better for more than patience of them.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.lr_scheduler.ReduceLROnPlateau.html
     """
@@ -22,9 +22,9 @@ class ReduceLROnPlateau(Scheduler):
     own = ("type", "interval", "metric")
 
     type: Literal["ReduceLROnPlateau"]
-    # Narrower than the other schedulers': there is one measurement an epoch.
-    interval: Literal["epoch"] = "epoch"
-    """Epochs: there is one measurement in each."""
+    # Other than the other schedulers': it moves when there is a measurement.
+    interval: Literal["epoch", "evaluation"] = "epoch"  # type: ignore[assignment]  # as said
+    """What is counted: epochs, each measured at its end, or every measurement of train.evaluate_every."""
     metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)] = "loss"
     """What is looked at: "loss", or the name of one of the metrics. This option is zoo's own."""
     mode: Literal["min", "max"] = "min"
@@ -32,13 +32,13 @@ class ReduceLROnPlateau(Scheduler):
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Factor of each reduction."""
     patience: Waiting = 10
-    """Epochs without improvement that are let pass."""
+    """Intervals without improvement that are let pass."""
     threshold: NonNegative = 1e-4
     """By how much a measurement must be better to count."""
     threshold_mode: Literal["rel", "abs"] = "rel"
     """The threshold is a share of the best, or a difference."""
     cooldown: Waiting = 0
-    """Epochs after a reduction that do not count."""
+    """Intervals after a reduction that do not count."""
     min_lr: Each = 0.0
     """The least learning rate, for all or for each parameter group."""
     eps: NonNegative = 1e-8
@@ -57,7 +57,7 @@ class ReduceLROnPlateau(Scheduler):
 
     @property
     def horizon(self) -> int:
-        """Return the first epoch that can have another rate."""
+        """Return the first interval that can have another rate."""
         return self.patience + 3
 
     def require(self, optimizer: Optimizer, intervals: int) -> None:

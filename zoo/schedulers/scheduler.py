@@ -66,7 +66,8 @@ class Scheduler(Strict):
 
     def _remedy(self, other: str) -> str:
         remedy = f"write {other} in {self.horizon_option}" if self.horizon_option else "train longer"
-        return remedy if self.interval == "step" or other == "more" else f'{remedy}, or "interval": "step"'
+        by_steps = self.interval == "epoch" and other == "fewer" and self.watched is None
+        return f'{remedy}, or "interval": "step"' if by_steps else remedy
 
     def build(self, optimizer: optim.Optimizer, intervals: int) -> optim.lr_scheduler.LRScheduler:
         """Return the torch scheduler of this optimizer, for a training of so many intervals."""

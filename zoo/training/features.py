@@ -47,9 +47,9 @@ class Known:
     """What is left of the model; None for all of it."""
 
 
-def repeats(spec: Spec, state: State) -> bool:
+def repeats(spec: Spec, state: State, rows: int) -> bool:
     """Return whether the layers of a training are frozen in part, and several epochs are to come."""
-    return bool(spec.freeze) and spec.train.epochs - state.epoch > 1
+    return bool(spec.freeze) and spec.train.plan(rows).epochs - state.epoch > 1
 
 
 def known_features(spec: Spec, state: State, feed: Feed) -> Known:
@@ -60,7 +60,7 @@ def known_features(spec: Spec, state: State, feed: Feed) -> Known:
         state: its modules in the modes that they are trained in.
         feed: of the rows themselves.
     """
-    found = _found(state.model) if repeats(spec, state) else None
+    found = _found(state.model) if repeats(spec, state, len(feed.rows)) else None
     if found is None:
         return Known(feed)
     try:

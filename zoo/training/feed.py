@@ -128,7 +128,7 @@ def feed_of(checked: CheckedSpec, rows: Rows | Stream, world: World = World.alon
     return Feed(
         rows,
         spec.train.batch_size,
-        spec.train.steps(len(rows)),
+        spec.train.plan(len(rows)).steps,
         spec.train.seed,
         tuple(transform.build() for transform in random),
         tuple(transform.build() for transform in late),

@@ -20,6 +20,7 @@ from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
 from zoo.errors import RunError, reason
 from zoo.files import replacing
+from zoo.plan import Plan
 from zoo.seal import require_seal, sealed_archive
 from zoo.training.form import described, is_number, is_whole, require_form
 from zoo.warm_start import UNREADABLE
@@ -53,8 +54,14 @@ class State:
     """The running mean of the weights, where the spec keeps one."""
     best: float | None = None
     """The best measurement so far, where the spec stops early."""
-    best_epoch: int = 0
-    """The epoch it came after."""
+    best_evaluation: int = 0
+    """Which measurement it was, counted from 1."""
+    evaluations: int = 0
+    """Measurements done."""
+    carried: float = 0.0
+    """The losses of the rows since the last measurement, summed over the epochs that have ended since."""
+    drawn: torch.Tensor | None = None
+    """The order of the epoch that has begun, once it is drawn; a checkpoint holds what it is drawn from."""
     others: list[dict[str, torch.Tensor]] = field(default_factory=list)
     """The generators of the other processes, in the order of their ranks."""
 
@@ -63,6 +70,12 @@ class State:
         """Return the model that is measured and kept: the mean of the weights, or the weights."""
         module: nn.Module = self.model if self.average is None else self.average.module
         return module
+
+    def order(self, rows: int, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the order of the epoch that has begun, as `draw_order` gives it."""
+        if self.drawn is None:
+            self.drawn = self.draw_order(rows, weights)
+        return self.drawn
 
     def draw_order(self, rows: int, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the epoch's order of the rows, (rows,), on the device; with weights, rows drawn with replacement."""
@@ -82,7 +95,8 @@ class State:
 
     def next_epoch(self) -> None:
         """Count the epoch as done."""
-        self.epoch, self.step, self.losses, self.sampler_before = self.epoch + 1, 0, None, None
+        self.epoch, self.step = self.epoch + 1, 0
+        self.losses = self.sampler_before = self.drawn = None
 
 
 def begin(checked: CheckedSpec, device: torch.device, rows: int | None = None) -> State:
@@ -156,7 +170,9 @@ def _record(state: State) -> dict[str, Any]:
         "scaler": {} if state.scaler is None else state.scaler.state_dict(),
         "average": {} if state.average is None else state.average.state_dict(),
         "best": state.best,
-        "best_epoch": state.best_epoch,
+        "best_evaluation": state.best_evaluation,
+        "evaluations": state.evaluations,
+        "carried": state.carried,
         "others": state.others,
     }
 
@@ -204,7 +220,8 @@ def _restore(state: State, record: dict[str, Any]) -> None:
         torch.cuda.set_rng_state(record["cuda_generator"], state.device)
     state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
     state.losses = None if record["losses"] is None else record["losses"].to(state.device)
-    state.best, state.best_epoch, state.others = record["best"], record["best_epoch"], record["others"]
+    state.best, state.best_evaluation, state.others = record["best"], record["best_evaluation"], record["others"]
+    state.evaluations, state.carried = record["evaluations"], record["carried"]
     if state.scaler is not None:
         state.scaler.load_state_dict(record["scaler"])
     if state.average is not None:
@@ -221,7 +238,7 @@ def _require(record: Any, state: State, checked: CheckedSpec, rows: int) -> None
     pattern = _record(state)
     if not isinstance(record, dict) or record.keys() != pattern.keys():
         raise ValueError(f"it is {described(record)}")
-    _require_progress(record, checked.spec.train.epochs, checked.spec.train.steps(rows))
+    _require_progress(record, checked.spec.train.plan(rows))
     skipped = state.scaler is not None and not _held(record["optimizer"])  # every step so far overflowed
     if (record["epoch"] or record["step"]) and not skipped:
         pattern["optimizer"] = _stepped(checked, state.model, rows)
@@ -242,21 +259,27 @@ def _held(optimizer: object) -> bool:
     return not isinstance(optimizer, dict) or bool(optimizer.get("state"))
 
 
-def _require_progress(record: dict[str, Any], epochs: int, steps: int) -> None:
+def _require_progress(record: dict[str, Any], plan: Plan) -> None:
     """Refuse a record that is not between two steps of the training.
 
     Raises:
         ValueError: with what is wrong.
     """
-    for name, end in (("epoch", epochs), ("step", steps), ("best_epoch", record["epoch"])):
+    ends = {"epoch": plan.epochs, "step": plan.steps, "evaluations": plan.evaluations}
+    for name, end in (*ends.items(), ("best_evaluation", record["evaluations"])):
         if not is_whole(record[name]) or not 0 <= record[name] <= end:
             raise ValueError(f"{name} is {described(record[name])}, not a whole number from 0 to {end}")
-    losses = record["losses"]
-    for name in ("last_loss", "best"):
-        if record[name] is not None and not (is_number(record[name]) and math.isfinite(record[name])):
+    first, last = plan.stretch(record["evaluations"])
+    done = record["epoch"] * plan.steps + record["step"]
+    if not first <= done <= last:
+        raise ValueError(f"{done} steps are done, and not {first} to {last}")
+    for name in ("last_loss", "best", "carried"):
+        optional = record[name] is None and name != "carried"
+        if not optional and not (is_number(record[name]) and math.isfinite(record[name])):
             raise ValueError(f"{name} is {described(record[name])}, not a finite number")
+    losses = record["losses"]
     if losses is not None:
-        require_form(losses, torch.zeros(steps), "losses")
+        require_form(losses, torch.zeros(plan.steps), "losses")
         if not losses.isfinite().all():
             raise ValueError("losses are not finite")
     elif record["step"]:

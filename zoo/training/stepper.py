@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn, optim
 
+from zoo.plan import Plan
 from zoo.train import Train
 from zoo.training import optimization
 from zoo.training.objective import Objective
@@ -31,8 +32,7 @@ class Stepper:
     state: State
     train: Train
     objective: Objective
-    steps: int
-    """In an epoch."""
+    plan: Plan
     scheduler: optim.lr_scheduler.LRScheduler | None
     """The one that counts steps, if any."""
     tail: nn.Module | None = None
@@ -56,7 +56,7 @@ class Stepper:
     def moves_next(self) -> bool:
         """Return whether the weights move at the end of the next step."""
         following = self.state.step + 1
-        return following % self.train.accumulation == 0 or following == self.steps
+        return following % self.train.accumulation == 0 or following == self.plan.steps_of(self.state.epoch)
 
     def count(self) -> None:
         """Count a step whose gradients are added, and move the weights where it is time."""
@@ -84,14 +84,15 @@ class Stepper:
         first = state.step - place
         if place == 0:
             state.optimizer.zero_grad()
-        share = value if count == 1 else value / min(count, self.steps - first)
+        share = value if count == 1 else value / min(count, self.plan.steps_of(state.epoch) - first)
         scaled: Tensor = share if state.scaler is None else state.scaler.scale(share)
         scaled.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
 
     @property
     def between_moves(self) -> bool:
         """Return whether no gradient waits, so that a checkpoint holds all there is."""
-        return self.state.step % self.train.accumulation == 0
+        state = self.state
+        return state.step % self.train.accumulation == 0 or state.step == self.plan.steps_of(state.epoch)
 
     def precision(self) -> AbstractContextManager[object]:
         """Return the context in which the forward pass and the loss are computed."""
