@@ -1,5 +1,6 @@
 """TableFile: columns of numbers and of words, targets, standardisation, and what a check can know of them."""
 
+import io
 import itertools
 import json
 import shutil
@@ -321,3 +322,12 @@ def test_the_resolved_source_says_the_part_of_the_test(table: str) -> None:
     assert declared("TableFile", file=table, target="kind").resolved().test == 0.2
     assert declared("TableFile", file=table, target="kind", test=0.5).resolved().test == 0.5
     assert declared("TableFile", file=table, target="kind", test_file=copied(table)).resolved().test is None
+
+
+def test_rows_are_read_from_standard_input(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = declared("TableFile", file=table, target="kind")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1.5,red,2\n\n3.5,blue,4\n"))
+    found = source.read(["-"])
+    typed = source.read(["1.5,red,2", "3.5,blue,4"])
+    assert found.names == ("1.5,red,2", "3.5,blue,4")
+    assert torch.equal(found.rows, typed.rows)

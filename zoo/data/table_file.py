@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.splitting import OneFile
 from zoo.data.table import Sketch, is_number, is_parquet, number, read_columns, sketch
+from zoo.data.tabular import typed_lines
 from zoo.errors import DataError
 from zoo.files import is_file
 from zoo.nearest import suggestion
@@ -111,23 +112,32 @@ class TableFile(OneFile):
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return rows typed as "5.1,red", the cells in the order of the columns, or the rows of CSV or Parquet files.
 
+        "-" stands for such rows on standard input.
+
         Raises:
             DataError: a row has another width, or a cell that is no number or no known word.
         """
         names: list[str] = []
         rows: list[list[str]] = []
         for given in inputs:
-            if is_file(given):
+            if given != "-" and is_file(given):
                 places, cells = read_columns(given, self.delimiter, self.plan.columns)
-            else:
-                places, cells = [given], [[cell.strip() for cell in given.split(self.delimiter)]]
-                if len(cells[0]) != len(self.plan.columns):
-                    message = f"row {given!r}: {len(cells[0])} cells, but the model takes {len(self.plan.columns)}"
-                    raise DataError(message, f"write {', '.join(self.plan.columns)[:200]}, or the path of a file")
-            names += places
-            rows += cells
+                names += places
+                rows += cells
+                continue
+            for typed in typed_lines() if given == "-" else (given,):
+                names.append(typed)
+                rows.append(self._typed(typed))
         mean, deviation = self._statistics
         return Inputs(tuple(names), ((self._features(names, rows) - mean) / deviation).float())
+
+    def _typed(self, row: str) -> list[str]:
+        """Return the cells of a row that a person types, in the order of the columns."""
+        cells = [cell.strip() for cell in row.split(self.delimiter)]
+        if len(cells) != len(self.plan.columns):
+            message = f"row {row!r}: {len(cells)} cells, but the model takes {len(self.plan.columns)}"
+            raise DataError(message, f"write {', '.join(self.plan.columns)[:200]}, or the path of a file")
+        return cells
 
     def resolved(self) -> Self:
         """Return the source with its columns, their words, its classes and its test part written."""
