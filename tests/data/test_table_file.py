@@ -331,3 +331,8 @@ def test_rows_are_read_from_standard_input(table: str, monkeypatch: pytest.Monke
     typed = source.read(["1.5,red,2", "3.5,blue,4"])
     assert found.names == ("1.5,red,2", "3.5,blue,4")
     assert torch.equal(found.rows, typed.rows)
+
+
+def test_the_first_line_of_what_is_no_table_is_not_told(here: Path) -> None:
+    source = declared("TableFile", file=write("secret.txt", ["password: hunter2", "more"]), target="kind")
+    assert refusal(source.example) == ("secret.txt has no column 'kind'", "give a table; or write its delimiter")

@@ -160,7 +160,10 @@ class TableFile(OneFile):
             for name in names:
                 if name not in found.columns:
                     message = f"{self.file} has no column {name!r}"
-                    raise OptionError(message, suggestion(name, found.columns), option)
+                    # A single column is most often no table: a spec must not make its first line known.
+                    several = len(found.columns) > 1
+                    remedy = suggestion(name, found.columns) if several else "give a table; or write its delimiter"
+                    raise OptionError(message, remedy, option)
         columns = self.columns or tuple(name for name in found.columns if name != self.target)
         if not columns:
             raise OptionError(f"{self.file} has no column beside {self.target}", "give it one to learn from", "file")
