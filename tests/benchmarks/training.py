@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from zoo.build import initialized_model, load_rows
 from zoo.check import CheckedSpec, check_file
+from zoo.economy import settle
 from zoo.training import state as training_state
 from zoo.training.loop import Training
 from zoo.training.objective import objective_of
@@ -236,6 +237,7 @@ def main() -> None:
     parser.add_argument("works", nargs="*", metavar="WORK", help="names of specs; by default all, and whole processes")
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    settle()  # as `zoo train` does; here for both sides
     print(f"{'work':42} {'CPU':>7} {'wall':>7} {'least':>6} {'steps/s':>10}  bits", flush=True)
     failed = False
     for work in WORKS:

@@ -26,6 +26,7 @@ from zoo.training.stepper import Stepper
 
 SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent
 PAYS = 0.5  # seconds of plain steps to come; recording and proving take about a tenth of it
+LARGEST = 2**28  # bytes of weights and optimizer state; a proof holds two copies
 STRETCH = 0.05  # seconds between two looks at the clock and at signals
 PLAIN = 3  # steps before one is recorded: kernels choose their ways, optimizers make their state
 PROOFS = 3  # steps that are done twice
@@ -117,9 +118,10 @@ class Strides:
 
     @property
     def _worth(self) -> bool:
-        """Return whether recording pays: steps are short, and many are to come."""
+        """Return whether recording pays: steps are short, many are to come, and what is copied to prove it is small."""
         seconds = min(self._seconds)
-        return seconds < SLOW and seconds * (self.to_come - self._done) > PAYS
+        copied = sum(tensor.nbytes for tensor in _tensors(self.stepper.state))
+        return copied < LARGEST and seconds < SLOW and seconds * (self.to_come - self._done) > PAYS
 
     @cached_property
     def _single(self) -> bool:
