@@ -74,6 +74,8 @@ class Train(Strict):
     compile: bool = False
     """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits, and with
     dropout those of a training that is resumed from those of one that is not."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """What several processes have of the model: "ddp": each all of it; "fsdp": each a part of every tensor (FSDP2)."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -89,6 +91,8 @@ class Train(Strict):
             raise ValueError("the balanced sampler draws its own order; remove shuffle, or the sampler")
         if self.clip_grad_norm is not None and self.clip_grad_value is not None:
             raise ValueError("clip_grad_norm and clip_grad_value both shorten gradients; write one of them")
+        if self.strategy == "fsdp" and (self.ema is not None or self.precision == "fp16" or self.compile):
+            raise ValueError("fsdp goes without ema, fp16 and compile; remove them, or write bf16 for fp16")
         return self
 
     def plan(self, rows: int) -> Plan:

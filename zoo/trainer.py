@@ -20,7 +20,7 @@ from zoo.data import Rows, Split
 from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import changes, describe_machine, describe_run
-from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, WorkerLost, reason
+from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, UsageError, WorkerLost, reason
 from zoo.files import replacing, write_text, writing
 from zoo.processes import require_rows
 from zoo.report.writing import report_training
@@ -51,6 +51,10 @@ def train_run(
         ZooError: as `Training.run`, and where data, device or directory are wrong.
     """
     require_rows(checked.spec.train.batch_size, world.size)
+    world = world.with_strategy(checked.spec.train.strategy)
+    if checked.spec.train.strategy == "fsdp" and not world.several:
+        message = "train.strategy fsdp shares the model out over several processes, but there is one"
+        raise UsageError(message, "start several with --processes N, or write --set train.strategy=ddp")
     if world.leads:
         destination.choose(checked.spec.name)
     device = find_device(world.device_name(device_name))
@@ -82,6 +86,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     if run.weights_file.is_file():
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
     require_rows(run.checked.spec.train.batch_size, world.size)
+    world = world.with_strategy(run.checked.spec.train.strategy)
     device = find_device(world.device_name(device_name))
     splits = _open_splits(run.checked, device)
     state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
@@ -133,7 +138,8 @@ def _train(
     def keep_best(state: State) -> None:
         _write_weights(run.best_file, checked, state.measured.state_dict())
 
-    training = Training(state, checked, splits, watcher, save, keep_best, Clock(world=world), world)
+    state = _shared_out(checked, state, len(splits["train"]), world)
+    training = Training(state, checked, splits, watcher, save, saving(world, keep_best), Clock(world=world), world)
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
             for row in training.run():
@@ -160,7 +166,7 @@ def _train(
         for rows in splits.values():
             rows.close()
     save(state)
-    return training
+    return training if state.whole is None else replace(training, state=state.whole)
 
 
 def _finish(run: Run, training: Training, proof: FrozenProof | None) -> None:
@@ -180,12 +186,22 @@ def _finish(run: Run, training: Training, proof: FrozenProof | None) -> None:
     _write_weights(run.weights_file, checked, weights)
 
 
+def _shared_out(checked: CheckedSpec, state: State, rows: int, world: World) -> State:
+    """Return the state as the strategy of several processes has it."""
+    if not world.shards:
+        return state
+    from zoo.training.sharded import shard  # imports FSDP, which few trainings need
+
+    return shard(checked, state, rows, world)
+
+
 def _follow(
     checked: CheckedSpec, state: State, splits: dict[Split, Rows | Stream], watcher: Watcher, world: World
 ) -> None:
     """Take part in a training that rank 0 records: do all that the processes do together, and write nothing."""
     save = saving(world, lambda state: None)
-    training = Training(state, checked, splits, watcher, save, clock=Clock(world=world), world=world)
+    state = _shared_out(checked, state, len(splits["train"]), world)
+    training = Training(state, checked, splits, watcher, save, save, Clock(world=world), world)
     try:
         for _ in training.run():
             training.checkpoint()

@@ -382,3 +382,77 @@ def test_shares_are_all_rows_once(size: int, rows: int) -> None:
     shares = [World(rank, size).share(10, 10 + rows) for rank in range(size)]
     assert [row for first, last in shares for row in range(first, last)] == list(range(10, 10 + rows))
     assert max(last - first for first, last in shares) - min(last - first for first, last in shares) <= 1
+
+
+def sharded(**changes: Any) -> Document:
+    """A spec that trains by FSDP2, with optimizer state, a frozen layer, and more tensors than one layer's."""
+    layers = [
+        {"type": "Linear", "out_features": 5, "id": "first"},
+        {"type": "ReLU"},
+        {"type": "BatchNorm1d"},
+        {"type": "Linear", "out_features": 3},
+        {"type": "Linear", "out_features": 1},
+    ]
+    train = {"epochs": 3, "batch_size": 6, "accumulation": 2, "clip_grad_norm": 0.5, "strategy": "fsdp"}
+    return linear(
+        data__samples=40,
+        data__validation=0.2,
+        model__layers=layers,
+        optimizer={"type": "AdamW", "lr": 0.01},
+        scheduler={"type": "StepLR", "step_size": 1},
+        train={**train, "early_stopping": {"patience": 9}},
+        freeze=["first.weight"],
+        **changes,
+    )
+
+
+@pytest.mark.usefixtures("_saving_always")
+def test_sharded_trainings_give_the_curve_of_one_process_and_its_files(write: Callable[..., str], here: Path) -> None:
+    document = sharded()
+    write({**document, "train": {**document["train"], "strategy": "ddp"}})
+    train(here / "one")
+    write(document)
+    assert together(2, train, here / "two") == [0, 0]
+    near(here / "two", here / "one")
+    assert together(2, evaluated, here / "two") == [0, 0]
+    one, two = (torch.load(here / name / "checkpoints/last.pt", weights_only=True) for name in ("one", "two"))
+    for name, tensor in one["model"].items():
+        torch.testing.assert_close(two["model"][name], tensor, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_saving_always")
+@pytest.mark.parametrize("then", [1, 2, 3])
+def test_a_killed_sharded_training_goes_on(then: int, write: Callable[..., str], here: Path) -> None:
+    write(sharded())
+    assert together(2, train, here / "whole") == [0, 0]
+    assert -signal.SIGKILL in ended(started(2, killed_at("step", 9, 1, here / "cut")))
+    assert together(then, resume, here / "cut") == [0] * then
+    near(here / "cut", here / "whole")
+    if then == 2:
+        assert (here / "cut/model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()
+
+
+def parted(out: Path, world: World) -> None:
+    from zoo.training import state as training_state
+    from zoo.training.sharded import gathered, shard
+
+    spec = check_file("spec.json")
+    state = training_state.begin(spec, torch.device("cpu"))
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    shared = shard(spec, state, 32, world)
+    parts: list[Any] = list(shared.model.parameters())  # Any: DTensors
+    held, whole = sum(part.to_local().numel() for part in parts), sum(part.numel() for part in parts)
+    after = gathered(shared).model.state_dict()
+    if not 0 < held < 0.7 * whole or not all(torch.equal(after[name], tensor) for name, tensor in before.items()):
+        raise AssertionError(f"{held} of {whole} numbers are here")
+
+
+def test_each_process_has_a_part_of_the_weights(write: Callable[..., str], here: Path) -> None:
+    write(sharded())
+    assert together(2, parted, here) == [0, 0]
+
+
+def test_one_process_has_nothing_to_share_out(write: Callable[..., str], here: Path) -> None:
+    write(sharded())
+    with pytest.raises(UsageError, match="fsdp shares the model out"):
+        train(here / "run")

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import ClassVar, TypeVar
 
@@ -39,6 +39,8 @@ class World:
     local_rank: int = 0
     """Counted from 0 on this machine."""
     local_size: int = 1
+    shards: bool = False
+    """Whether each process has a part of every tensor, so that all must run the model together."""
 
     alone: ClassVar[World]
     """A training of one process."""
@@ -47,6 +49,10 @@ class World:
     def several(self) -> bool:
         """Return whether there are others."""
         return self.size > 1
+
+    def with_strategy(self, strategy: str) -> World:
+        """Return the world of a training of this strategy."""
+        return replace(self, shards=self.several and strategy == "fsdp")
 
     @property
     def leads(self) -> bool:

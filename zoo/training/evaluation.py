@@ -47,7 +47,10 @@ def evaluate(
     metrics, size = objective.metrics, objective.rows
     starts = range(0, len(rows), size)
     with evaluating(model):
-        batches = rows.batches(starts[world.rank :: world.size], size)
+        own = list(starts[world.rank :: world.size])
+        if world.shards:  # who has no batch left runs the model with the others, and what it gives does not count
+            own += [0] * (-(-len(starts) // world.size) - len(own))
+        batches = rows.batches(own, size)
         mine = [_sums(model, objective, inputs, targets, observe) for inputs, targets in batches]
     shares = world.gathered([[tensor.cpu() for tensor in sums] for sums in mine]) if world.several else [mine]
     parts = [shares[index % world.size][index // world.size] for index in range(len(starts))]

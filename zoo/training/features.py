@@ -60,7 +60,7 @@ def known_features(spec: Spec, state: State, feed: Feed) -> Known:
         state: its modules in the modes that they are trained in.
         feed: of the rows themselves.
     """
-    found = _found(state.model) if repeats(spec, state, len(feed.rows)) else None
+    found = _found(state.model) if repeats(spec, state, len(feed.rows)) and not feed.world.shards else None
     if found is None:
         return Known(feed)
     try:

@@ -44,13 +44,23 @@ def restore_generators(world: World, state: State, seed: int) -> None:
         torch.cuda.set_rng_state(mine["cuda_generator"], state.device)
 
 
+def _whole_state(state: State) -> State:
+    """Return the state with all its tensors whole; where they are shared out, every process takes part."""
+    if state.whole is None:
+        return state
+    from zoo.training.sharded import gathered  # imports FSDP, which few trainings need
+
+    return gathered(state)
+
+
 def saving(world: World, save: Callable[[State], None]) -> Callable[[State], None]:
-    """Return what all processes do when rank 0 saves: say what their generators are, and wait until it is done."""
+    """Return what all processes do when rank 0 saves: give it what they have alone, and wait until it is done."""
 
     def save_together(state: State) -> None:
         collect_generators(world, state)
+        whole = _whole_state(state)
         if world.leads:
-            save(state)
+            save(whole)
         world.meet()
 
     return save_together if world.several else save

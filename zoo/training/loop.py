@@ -79,7 +79,7 @@ class Training:
     @cached_property
     def held_out(self) -> dict[Split, HeldOut]:
         """Return the evaluation of each split that is not trained on."""
-        repeated = repeats(self.checked.spec, self.state, len(self.splits["train"]))
+        repeated = repeats(self.checked.spec, self.state, len(self.splits["train"])) and not self.world.several
         kept = {split: rows for split, rows in self.splits.items() if split != "train"}
         return {split: HeldOut(self.objective, rows, self.world, repeated) for split, rows in kept.items()}
 

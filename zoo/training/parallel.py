@@ -56,12 +56,14 @@ class SharedStrides:
         losses[number] = self.step(*self.feed.batch(order, state.epoch, number))
 
     @cached_property
-    def wrapped(self) -> DistributedDataParallel:
+    def wrapped(self) -> nn.Module:
         """Return the model that averages its gradients over the processes.
 
         `find_unused_parameters` keeps torch from cutting its buckets anew after the first step, which would change the
         order of the sums, and so the bits, after a resume.
         """
+        if self.share.world.shards:
+            return self.alone.state.model
         device = self.alone.state.device
         gpu = [device] if device.type == "cuda" else None
         wrapped = DistributedDataParallel(
@@ -82,7 +84,7 @@ class SharedStrides:
         """Return the loss of the whole batch, (), after this process' share of it is learned from."""
         stepper = self.alone
         weight, world = self._weight(targets), self.share.world
-        self.wrapped.require_backward_grad_sync = stepper.moves_next
+        self._synchronize(stepper.moves_next)
         with stepper.precision():
             output = self.forward(inputs)
             # A mean over targets of which none counts is NaN, and 0 of it too.
@@ -90,6 +92,15 @@ class SharedStrides:
         stepper.backward(value * (weight * world.size))
         stepper.count()
         return world.total(value.detach() * weight)
+
+    def _synchronize(self, wanted: bool) -> None:
+        """Let the next backward pass exchange gradients, or only add them up."""
+        # Any: fully_shard gives a module its method while the program runs.
+        model: Any = self.wrapped
+        if isinstance(model, DistributedDataParallel):
+            model.require_backward_grad_sync = wanted
+        else:
+            model.set_requires_gradient_sync(wanted)
 
     def _weight(self, targets: Tensor) -> float:
         """Return by what factor the losses of the shares add up to that of the batch."""

@@ -64,6 +64,8 @@ class State:
     """The order of the epoch that has begun, once it is drawn; a checkpoint holds what it is drawn from."""
     others: list[dict[str, torch.Tensor]] = field(default_factory=list)
     """The generators of the other processes, in the order of their ranks."""
+    whole: State | None = None
+    """Where the tensors are shared out over processes: what is brought up to date for writing, on the CPU."""
 
     @property
     def measured(self) -> nn.Module:
