@@ -206,7 +206,9 @@ def _train(
     from zoo.progress import watching
     from zoo.trainer import train_run
     from zoo.training.distributed import World
+    from zoo.training.threads import settle_threads
 
+    settle_threads(checked)
     world = world or World.alone
     with watching(world.leads) as progress:
         run = train_run(checked, device, Destination(*where), progress, world)
@@ -219,8 +221,10 @@ def _resume(reference: str, overrides: tuple[str, ...], device: str, world: Worl
     from zoo.run import find_run
     from zoo.trainer import resume_run
     from zoo.training.distributed import World
+    from zoo.training.threads import settle_threads
 
     run, world = find_run(reference, overrides), world or World.alone
+    settle_threads(run.checked)
     with watching(world.leads) as progress:
         resume_run(run, device, progress, world)
     if world.leads:
