@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from test_exact import ADAM, CNN, classifying, trained
+from test_exact import ADAM, CNN, CPU, Silent, classifying, trained
 from torch import Tensor
 
 from conftest import Document, linear
+from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
 from zoo.source import Source
 from zoo.training import replay, strides
+from zoo.training import state as training_state
+from zoo.training.loop import Training
 from zoo.training.recording import Recorder
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
@@ -147,3 +151,22 @@ def test_a_stride_ends_where_it_is_told_to() -> None:
     assert state.step == 7
     assert losses[:7].all()
     assert not losses[7:].any()
+
+
+@pytest.mark.parametrize("stop", [2, 5, 20, 45])
+def test_a_training_stopped_among_replayed_steps_goes_on_to_the_same_bits(stop: int, tmp_path: Path) -> None:
+    spec = spec_of()
+    whole, _ = trained(spec)
+    splits = {split: load_rows(spec, split) for split in spec.spec.data.splits}
+    state = training_state.begin(spec, CPU, len(splits["train"]))
+    training = Training(state, spec, splits, Silent(), lambda state: None)
+    order, losses = state.draw_order(len(splits["train"])), state.begin_losses(training.feed.steps)
+    state.model.train()
+    while state.step < stop:
+        training.strides.advance(order, losses, stop)
+    assert training.strides.replays == (stop > strides.PLAIN + strides.PROOFS)
+    training_state.save(tmp_path / "last.pt", state)
+    torch.manual_seed(99)
+    resumed = training_state.resume(tmp_path / "last.pt", spec, CPU, len(splits["train"]))
+    list(Training(resumed, spec, splits, Silent(), lambda state: None).run())
+    assert bits(resumed) == bits(whole)
