@@ -147,6 +147,9 @@ def images(**changes: Any) -> Document:
 CURVES = {
     "ragged batches": linear(data__samples=23, train={"epochs": 3, "batch_size": 7, "seed": 3}),
     "fewer rows than processes": linear(data__samples=21, train={"epochs": 3, "batch_size": 5, "accumulation": 3}),
+    "steps, measured every so many": linear(
+        data__samples=23, train={"steps": 17, "evaluate_every": 3, "batch_size": 6, "accumulation": 3}
+    ),
     "a sum": linear(loss={"type": "MSELoss", "reduction": "sum"}, optimizer={"type": "SGD", "lr": 1e-4}),
     "weights and classes that do not count": images(loss=CLASSES),
     "BatchNorm and no dropout": images(),
