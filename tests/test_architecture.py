@@ -48,7 +48,7 @@ FLOORS = (
     ("zoo.training", "zoo.environment"),
     ("zoo.eject",),
     ("zoo.run",),
-    ("zoo.destination", "zoo.report"),
+    ("zoo.destination", "zoo.report", "zoo.journal"),
     ("zoo.trainer", "zoo.study"),
     ("zoo.tuning",),
     ("zoo.tune",),

@@ -18,6 +18,8 @@ ENTRIES = {
     "environment.json",
     "frozen.json",
     "metrics.jsonl",
+    "metrics.csv",
+    "tensorboard",
     "model.safetensors",
     "checkpoints",
     "evaluation.json",

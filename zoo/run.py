@@ -3,7 +3,7 @@
 ::
 
     runs/NAME/  spec.json  environment.json  metrics.jsonl  model.safetensors  checkpoints/last.pt  evaluation.json
-                report.html
+                report.html  metrics.csv  tensorboard/
 """
 
 from __future__ import annotations
@@ -66,6 +66,16 @@ class Run:
     def metrics_file(self) -> Path:
         """Return metrics.jsonl: one line a measurement."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def csv_file(self) -> Path:
+        """Return metrics.csv: the measurements as a table, where train.log asks for it."""
+        return self.path / "metrics.csv"
+
+    @property
+    def events_file(self) -> Path:
+        """Return the one file in tensorboard/, where train.log asks for it."""
+        return self.path / "tensorboard" / "events.out.tfevents"
 
     @property
     def environment_file(self) -> Path:

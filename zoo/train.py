@@ -67,6 +67,9 @@ class Train(Strict):
     """Decay of a running mean of the weights; the mean is measured, kept and exported in place of the weights."""
     evaluate_every: Count | None = None
     """Steps from one measurement to the next; one more comes at the end. Without it, the end of each epoch."""
+    log: tuple[Literal["csv", "tensorboard"], ...] = ()
+    """Where else the measurements are written: "csv": metrics.csv in the run; "tensorboard": event files in its
+    tensorboard/, for `tensorboard --logdir runs`."""
     early_stopping: EarlyStopping | None = None
     """When to end before all is done."""
     deterministic: bool = False
@@ -83,6 +86,12 @@ class Train(Strict):
             raise ValueError("how long the training is does not stand here; write epochs, or steps")
         if self.epochs is not None and self.steps is not None:
             raise ValueError("epochs and steps both say how long the training is; remove one, or write null for it")
+        return self
+
+    @model_validator(mode="after")
+    def _logs_once(self) -> Self:
+        if len(set(self.log)) < len(self.log):
+            raise ValueError("log names one of its words twice; write each once")
         return self
 
     @model_validator(mode="after")

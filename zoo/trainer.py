@@ -21,7 +21,8 @@ from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import changes, describe_machine, describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, UsageError, WorkerLost, reason
-from zoo.files import replacing, write_text, writing
+from zoo.files import replacing, write_text
+from zoo.journal import Journal, require_writers
 from zoo.processes import require_rows
 from zoo.report.writing import report_training
 from zoo.run import Run
@@ -51,6 +52,7 @@ def train_run(
         ZooError: as `Training.run`, and where data, device or directory are wrong.
     """
     require_rows(checked.spec.train.batch_size, world.size)
+    require_writers(checked.spec.train.log)
     world = world.with_strategy(checked.spec.train.strategy)
     if checked.spec.train.strategy == "fsdp" and not world.several:
         message = "train.strategy fsdp shares the model out over several processes, but there is one"
@@ -72,7 +74,7 @@ def train_run(
         write_text(run.spec_file, _json(checked.spec.document()))
         write_text(run.environment_file, _json(describe_run(device, checked)))
         proof = begin_proof(run.frozen_file, checked, state.model)
-        _finish(run, _train(run, checked, state, splits, watcher, world), proof)
+        _finish(run, _train(Journal(run), checked, state, splits, watcher, world), proof)
     return run
 
 
@@ -86,6 +88,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     if run.weights_file.is_file():
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
     require_rows(run.checked.spec.train.batch_size, world.size)
+    require_writers(run.checked.spec.train.log)
     world = world.with_strategy(run.checked.spec.train.strategy)
     device = find_device(world.device_name(device_name))
     splits = _open_splits(run.checked, device)
@@ -96,10 +99,10 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
         _follow(run.checked, state, splits, watcher, world)
         return run
     kept = [row for row in run.rows() if "seconds" in row][: state.evaluations]
-    write_text(run.metrics_file, "".join(_line(row) for row in kept))
+    journal = Journal(run, kept)
     _note_resume(run, device)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
-    _finish(run, _train(run, run.checked, state, splits, watcher, world), proof)
+    _finish(run, _train(journal, run.checked, state, splits, watcher, world), proof)
     return run
 
 
@@ -130,9 +133,15 @@ def _open_splits(checked: CheckedSpec, device: torch.device) -> dict[Split, Rows
 
 
 def _train(
-    run: Run, checked: CheckedSpec, state: State, splits: dict[Split, Rows | Stream], watcher: Watcher, world: World
+    journal: Journal,
+    checked: CheckedSpec,
+    state: State,
+    splits: dict[Split, Rows | Stream],
+    watcher: Watcher,
+    world: World,
 ) -> Training:
     """Train to the end; write metrics and checkpoints on the way."""
+    run = journal.run
     save = saving(world, partial(training_state.save, run.checkpoint_file))
 
     def keep_best(state: State) -> None:
@@ -143,10 +152,10 @@ def _train(
     try:
         with fitting("a step of the training", "write a smaller train.batch_size, or smaller layers"):
             for row in training.run():
-                _append(run.metrics_file, row)
+                journal.add(row)
                 training.checkpoint()
     except Diverged as error:
-        _append(run.metrics_file, {"epoch": state.epoch + 1, "error": error.message})
+        journal.fail(state.epoch + 1, error.message)
         raise Diverged(f"{error.message}. The metrics so far are in {run.metrics_file}", error.remedy) from error
     except WorkerLost as error:
         kept = run.checkpoint_file.is_file()
@@ -157,7 +166,7 @@ def _train(
         if world.several and is_lost(error):
             raise lost() from error
         refused = _refused_step(checked, error)
-        _append(run.metrics_file, {"epoch": state.epoch + 1, "error": refused.message})
+        journal.fail(state.epoch + 1, refused.message)
         raise refused from error
     except Interrupted as error:
         remedy = f"{error.remedy} {run.path}"
@@ -242,15 +251,6 @@ def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch
     with replacing(path) as temporary:
         # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
         temporary.write_bytes(sealed_tensors(save_tensors(alone), {"spec_sha256": checked.spec.sha256()}))
-
-
-def _append(path: Path, row: Mapping[str, float | int | str]) -> None:
-    with writing(path), path.open("a", encoding="utf-8") as lines:
-        lines.write(_line(row))
-
-
-def _line(row: Mapping[str, float | int | str]) -> str:
-    return json.dumps(row, allow_nan=False) + "\n"
 
 
 def _json(value: Mapping[str, object]) -> str:
