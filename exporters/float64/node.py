@@ -1,0 +1,75 @@
+"""Node: one operator of a graph as the functions that compute it see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from zoo.errors import ProofFailed
+
+SILENT = {
+    *("alpha", "beta", "cubic_coeff_a", "dilations", "extrapolation_value", "group"),
+    *("hidden_size", "kernel_shape", "nearest_mode", "ratio", "seed"),
+}
+"""Attributes that say nothing in another mode of their operator, or what the tensors say too."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """An operator with its attributes."""
+
+    operator: str
+    """Its type, such as "Conv"."""
+    name: str
+    opset: int
+    outputs: int
+    """How many of its outputs are used, counted to the last one."""
+    # Any: numbers, texts, lists of them, tensors and graphs.
+    attributes: Mapping[str, Any]
+    seen: set[str] = field(default_factory=set)
+    """The attributes that were asked for: one that nobody asks for is not computed."""
+
+    # Any: as the attribute.
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an attribute; the default where it is not written."""
+        self.seen.add(name)
+        return self.attributes.get(name, default)
+
+    def number(self, name: str, default: float) -> float:
+        """Return an attribute that is a float."""
+        return float(self.get(name, default))
+
+    def count(self, name: str, default: int) -> int:
+        """Return an attribute that is a whole number."""
+        return int(self.get(name, default))
+
+    def text(self, name: str, default: str) -> str:
+        """Return an attribute that is a text."""
+        return str(self.get(name, default.encode()).decode())
+
+    @property
+    def ignored(self) -> list[str]:
+        """Return the attributes that nobody asked for, though they may say something."""
+        return sorted(self.attributes.keys() - self.seen - SILENT)
+
+    def refuse(self, what: str) -> ProofFailed:
+        """Return the error that this replay does not know what the node asks for."""
+        message = f"ONNX: {self.operator} {self.name}: the float64 replay does not know {what}"
+        return ProofFailed(message, "nothing was published; please report the spec")
+
+
+Operator = Callable[..., Tensor | Sequence[Tensor]]
+"""operator(node, *inputs) -> its output, or all of them; an input that is left out is None."""
+
+
+def whole(tensor: Tensor | None) -> list[int] | None:
+    """Return the whole numbers of an input; None where it is left out."""
+    return None if tensor is None else [int(number) for number in tensor.flatten().tolist()]
+
+
+def axes_of(node: Node, given: Tensor | None) -> list[int] | None:
+    """Return the axes of a node: an attribute up to opset 12 or 17, an input since."""
+    return whole(given) if given is not None else node.get("axes")
