@@ -374,6 +374,7 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
 @click.argument("run", required=False)
 @click.option("--onnx", is_flag=True, help="Write model.onnx (the default).")
 @click.option("--torchscript", is_flag=True, help="Write model.torchscript.")
+@click.option("--pt2", is_flag=True, help="Write model.pt2 (torch.export).")
 @click.option("--untrained", is_flag=True, help="Export a SPEC with fresh weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the bundle; by default RUN/export.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
@@ -383,6 +384,7 @@ def export(
     run: str | None,
     onnx: bool,
     torchscript: bool,
+    pt2: bool,
     untrained: bool,
     out: Path | None,
     overwrite: bool,
@@ -393,7 +395,7 @@ def export(
     from exporters.bundle import Destination, publish
     from exporters.subject import find_subject
 
-    asked: dict[Format, bool] = {"onnx": onnx, "torchscript": torchscript}
+    asked: dict[Format, bool] = {"onnx": onnx, "torchscript": torchscript, "pt2": pt2}
     formats: list[Format] = [name for name, wanted in asked.items() if wanted] or ["onnx"]
     subject = find_subject(run, overrides, untrained)
     destination = Destination(out if out is not None else subject.folder, overwrite)
@@ -419,7 +421,7 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
         )
         for proof in made.proofs
         for execution in proof.executions
-        for found in execution.comparisons
+        for found in (execution.whole,)
     ]
     header = ("file", "run by", "rows", "torch's error", "its error", "allowed", "verdict")
     console.print_table("largest error from the float64 model", header, rows)

@@ -68,6 +68,9 @@ def _snippets(subject: Subject, proofs: Sequence[FormatProof]) -> str:
         "torchscript": f"import numpy\nimport torch\n\n{zeros}\n"
         'model = torch.jit.load("model.torchscript")\n'
         f"print(model(torch.from_numpy({subject.input_name})))",
+        "pt2": f"import numpy\nimport torch\n\n{zeros}\n"
+        'model = torch.export.load("model.pt2").module()\n'
+        f"print(model(torch.from_numpy({subject.input_name})))",
     }
     return "\n\n".join(f"```python\n{code[proof.format]}\n```" for proof in proofs)
 
@@ -76,7 +79,6 @@ def _proof(proofs: Sequence[FormatProof]) -> str:
     lines = ["| file | run by | largest error from float64 | allowed |", "|---|---|---|---|"]
     for proof in proofs:
         for execution in proof.executions:
-            for found in execution.comparisons:
-                how = f"{execution.runtime} {execution.version}, {execution.mode}"
-                lines.append(f"| {proof.file} | {how} | {found.file_max:.3g} | {found.max_limit:.3g} |")
+            found, how = execution.whole, f"{execution.runtime} {execution.version}, {execution.mode}"
+            lines.append(f"| {proof.file} | {how} | {found.file_max:.3g} | {found.max_limit:.3g} |")
     return "\n".join(lines) + "\n\nEvery number is in `certificate.json`; `test_data_set_0` holds rows to try."

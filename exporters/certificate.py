@@ -10,12 +10,13 @@ from typing import Any, Literal
 import jsonschema
 import torch
 
+from exporters.decisions import Decisions
 from exporters.tolerance import Comparison, Verdict
 from zoo.strict import Strict
 
 FILE_NAME = "certificate.json"
 
-Format = Literal["onnx", "torchscript"]
+Format = Literal["onnx", "torchscript", "pt2"]
 
 
 class FileRecord(Strict):
@@ -41,7 +42,12 @@ class Execution(Strict):
     bit_equal: bool
     """The outputs are those of torch's float32, bit for bit."""
     comparisons: tuple[Comparison, ...]
-    """The outputs held against the module in float64."""
+    """The outputs held against the module in float64: over all batches, then for each batch and probe."""
+
+    @property
+    def whole(self) -> Comparison:
+        """Return the comparison over all batches."""
+        return self.comparisons[0]
 
 
 class FormatProof(Strict):
@@ -53,6 +59,16 @@ class FormatProof(Strict):
     """Its name in the bundle."""
     opset: int | None = None
     """Operator set of an ONNX file."""
+    weights: int | None = None
+    """Tensors of the file that are the model's bit for bit."""
+    float64_error: float | None = None
+    """Largest difference of the graph in float64 from R64, over S = max|R64|."""
+    decisions: Decisions | None = None
+    """What a person would conclude from the answers to held-out rows."""
+    export_seconds: float = 0.0
+    """What the export took."""
+    proof_seconds: float = 0.0
+    """What its proof took."""
     rule: str
     """What had to hold."""
     executions: tuple[Execution, ...]
@@ -66,7 +82,7 @@ class FormatProof(Strict):
 class Certificate(Strict):
     """What was checked on a bundle."""
 
-    certificate_version: Literal[1]
+    certificate_version: Literal[2]
     """Version of this format."""
     name: str
     """Name of the spec."""

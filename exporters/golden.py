@@ -1,4 +1,4 @@
-"""Golden data: held-out rows with the model's own answers, for the proof and for whoever receives the bundle.
+"""Golden data: questions to the model with its own answers, for the proof and for whoever receives the bundle.
 
 On disk they stand as the ONNX backend tests do: test_data_set_0/input_0.pb and output_0.pb, one TensorProto each.
 Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
@@ -7,9 +7,9 @@ Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, cycle
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +17,131 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from onnx import numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.training.evaluation import evaluating
 
 Array = npt.NDArray[Any]  # the dtype is the spec's to say
 
-BATCHES = (1, 2, 3, 7, 64)  # rows; the exporters trace with 3
-PUBLISHED = 2  # which of the batches is written to disk: three rows
+BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
+PUBLISHED = "batch of 3"  # which question is written to disk
+PROBES = ("zeros", "ones", "smallest", "largest", "noise")
+"""What no data set holds: rows of one number, of the two numbers at the ends of the held-out rows, and of noise."""
+PROBES_NAME = "probes"
+DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
+WORK = 12_000_000_000  # multiply-adds of float64 for the truth, about five seconds on one core
+AT_ONCE = 8  # rows that are computed in float64 at a time: only memory depends on it
+
+
+@dataclass(frozen=True)
+class Question:
+    """A batch with what the model answers."""
+
+    name: str
+    inputs: Tensor
+    truth: Array
+    """R64: the module in float64."""
+    own: Array
+    """The module as it is, in float32."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Return what each row is called, where rows have names."""
+        return PROBES if self.name == PROBES_NAME else ()
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Batches of held-out rows with what the model answers."""
+    """Questions with what the model answers: batches of held-out rows, and then the probes."""
 
-    inputs: tuple[torch.Tensor, ...]
-    truth: tuple[Array, ...]
-    """R64: the module in float64."""
-    own: tuple[Array, ...]
-    """The module as it is, in float32."""
+    held_out: tuple[Question, ...]
+    probes: tuple[Question, ...] = ()
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Return all of them."""
+        return self.held_out + self.probes
+
+    @property
+    def published(self) -> Question:
+        """Return the question that is written to disk."""
+        return next(question for question in self.held_out if question.name == PUBLISHED)
 
 
-def make(
-    module: nn.Module, rows: torch.Tensor, batches: Sequence[int] = BATCHES, sequence: int | None = None
-) -> Golden:
-    """Return batches cut from `rows` one after the other, from the start again where they end, with the answers.
+def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int = 0, values: int = 0) -> Golden:
+    """Return batches cut from `rows` one after the other, from the start again where they end, and the probes.
 
     Args:
         module: what answers.
         rows: held-out rows.
-        batches: how many rows each batch has.
         sequence: the axis that may have any length, where there is one; the batches then have several lengths.
+        work: multiply-adds for one row; the truth of expensive models is computed for fewer rows.
+        values: how many values a number of the input may have, where it is a token; 0 where it is none.
     """
-    ends = list(accumulate(batches))
-    spans = zip([0, *ends], ends, strict=False)
-    inputs = tuple(rows[torch.arange(start, end) % len(rows)] for start, end in spans)
-    if sequence is not None:
-        lengths = cycle(_lengths(rows.shape[sequence]))
-        inputs = tuple(batch.narrow(sequence, 0, length) for batch, length in zip(inputs, lengths, strict=False))
-    inputs = tuple(batch.contiguous() for batch in inputs)
+    some = rows[: max(3, min(DISTINCT, WORK // max(1, work)))]
     double = copy.deepcopy(module).double()
     with evaluating(module), evaluating(double):
-        truth = tuple(double(_double(batch)).numpy() for batch in inputs)
-        own = tuple(module(batch.clone()).numpy() for batch in inputs)
-    return Golden(inputs, truth, own)
+        held_out, truths = [], dict[int, Array]()
+        for size, start, length in _plan(1 if sequence is None else some.shape[sequence]):
+            cut = some if sequence is None else some.narrow(sequence, 0, length)
+            if length not in truths:
+                truths[length] = _truth(double, cut)
+            taken = torch.arange(start, start + size) % len(some)
+            batch = cut[taken].contiguous()
+            held_out.append(Question(f"batch of {size}", batch, truths[length][taken.numpy()], _own(module, batch)))
+        probe = _probes(rows, values)
+        probes = () if probe is None else (Question(PROBES_NAME, probe, _truth(double, probe), _own(module, probe)),)
+    return Golden(tuple(held_out), probes)
 
 
-def _lengths(longest: int) -> tuple[int, ...]:
-    """Return lengths to try in turn; the exporters trace with the longest."""
-    return longest, 1, longest, max(1, longest // 2), max(1, longest - 1)
+def _plan(longest: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the rows of each batch, the first of them, and its length: several in turn, the traced one often."""
+    lengths = (longest, 1, longest, max(1, longest // 2), longest, max(1, longest - 1))
+    starts = [0, *accumulate(BATCHES)]
+    yield from zip(BATCHES, starts, lengths, strict=False)
 
 
-def _double(batch: torch.Tensor) -> torch.Tensor:
-    """Return a copy in float64; an in-place first layer may overwrite it."""
-    return batch.double() if batch.is_floating_point() else batch.clone()
+def _probes(rows: Tensor, values: int) -> Tensor | None:
+    """Return the probes, a row each; None where there is nothing to vary."""
+    one = rows[0]
+    generator = torch.Generator().manual_seed(0)
+    if one.is_floating_point():
+        noise = torch.randn(one.shape, generator=generator)
+        ends = [torch.full_like(one, float(end)) for end in (rows.min(), rows.max())]
+    elif one.dtype == torch.bool:
+        return None
+    else:
+        most = values or int(rows.max()) + 1
+        noise = torch.randint(0, most, one.shape, generator=generator)
+        ends = [torch.full_like(one, end) for end in (0, most - 1)]
+    ones = torch.full_like(one, min(1, (values or 2) - 1))
+    return torch.stack([torch.zeros_like(one), ones, *ends, noise.to(one.dtype)])
+
+
+def _truth(double: nn.Module, rows: Tensor) -> Array:
+    """Return the answers in float64, a few rows at a time: no row knows of the others."""
+    # A copy: an in-place first layer may overwrite it.
+    parts = (part.double() if part.is_floating_point() else part.clone() for part in torch.split(rows, AT_ONCE))
+    truth: Array = torch.cat([double(part) for part in parts]).numpy()
+    return truth
+
+
+def _own(module: nn.Module, rows: Tensor) -> Array:
+    answer: Array = module(rows.clone()).numpy()
+    return answer
 
 
 def write(golden: Golden, folder: Path, input_name: str, output_name: str) -> None:
-    """Write the published batch into `folder`/test_data_set_0, float32 as the model gives it."""
+    """Write the published question into `folder`/test_data_set_0, float32 as the model gives it."""
     target = folder / "test_data_set_0"
     target.mkdir()
-    arrays = {
-        "input_0": (input_name, golden.inputs[PUBLISHED].numpy()),
-        "output_0": (output_name, golden.own[PUBLISHED]),
-    }
+    shown = golden.published
+    arrays = {"input_0": (input_name, shown.inputs.numpy()), "output_0": (output_name, shown.own)}
     for stem, (name, array) in arrays.items():
         tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
         (target / f"{stem}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
+
+
+def pooled(arrays: Sequence[Array]) -> Array:
+    """Return the numbers of all batches, one behind the other, in float64."""
+    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64)

@@ -14,6 +14,7 @@ from torch import nn
 from zoo import catalog
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
+from zoo.data import Rows
 from zoo.errors import DataError, UsageError
 from zoo.run import find_run, newest_run, require_whereabouts
 from zoo.source import find_spec
@@ -31,6 +32,8 @@ class Subject:
     checked: CheckedSpec
     rows: torch.Tensor
     """Held-out rows as the model is given them."""
+    targets: torch.Tensor
+    """Their targets."""
     origin: Literal["trained", "untrained"]
     """"untrained": fresh weights from the seed."""
     folder: Path
@@ -53,6 +56,11 @@ class Subject:
         """Return the axis of the input that may have any length; None where there is none."""
         dims = self.checked.input.dims
         return dims.index("T") if "T" in dims else None
+
+    @property
+    def values(self) -> int:
+        """Return how many values a number of the input may have, where it is a token; 0 where it is none."""
+        return self.checked.example.vocabulary or 0
 
     @property
     def example(self) -> torch.Tensor:
@@ -85,13 +93,14 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
             raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
         checked = check_file(reference, overrides)
         folder = Path("export") / checked.spec.name
-        return Subject(fresh_model(checked), checked, _held_out(checked), "untrained", folder, {})
+        rows = _held_out(checked)
+        return Subject(fresh_model(checked), checked, rows.inputs, rows.targets, "untrained", folder, {})
     if reference is not None and _is_spec(reference):
         require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     run = find_run(reference, overrides)
-    model = run.load_model()
-    return Subject(model, run.checked, _held_out(run.checked), "trained", run.path / "export", run.measurements())
+    rows, folder = _held_out(run.checked), run.path / "export"
+    return Subject(run.load_model(), run.checked, rows.inputs, rows.targets, "trained", folder, run.measurements())
 
 
 def _is_spec(reference: str) -> bool:
@@ -108,8 +117,8 @@ def _refuse_spec(reference: str) -> NoReturn:
     raise UsageError(f"{reference} is a spec, and no run of it is here", remedy)
 
 
-def _held_out(checked: CheckedSpec) -> torch.Tensor:
+def _held_out(checked: CheckedSpec) -> Rows:
     try:
-        return some_rows(checked, "test").inputs
+        return some_rows(checked, "test")
     except DataError as error:
         raise DataError(f"no held-out rows to prove the export with: {error.message}", error.remedy) from error

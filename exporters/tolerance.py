@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from exporters.golden import Array
+from exporters.golden import Array, pooled
 from zoo.strict import Strict
 
 EPS = 2.0**-23  # one unit of the last place of float32 at 1.0
@@ -21,14 +21,19 @@ MAX_FACTOR, MAX_FLOOR = 8.0, 2.0  # largest error of the file <= 8 x torch's own
 LARGEST_OWN_ERROR = 1e-3  # of S; above it float32 itself does not know the answer
 SMALLEST_REACTION = 2e-2  # rms(f(x1) - f(x2)) over rms(f); below it any file would pass
 
+EVERYTHING = "all batches"
+"""The name of the comparison that pools the held-out batches."""
+
 Verdict = Literal["equal", "different", "inconclusive"]
 
 
 class Comparison(Strict):
-    """One output of a file held against R64 over all batches."""
+    """One output of a file held against R64, over all batches or for one question."""
 
     output: str
     """Name of the output."""
+    question: str = EVERYTHING
+    """Which batch or probe."""
     verdict: Verdict
     """"inconclusive": the proof could not have failed, and so proves nothing."""
     reason: str = ""
@@ -59,7 +64,7 @@ class Comparison(Strict):
 
 
 def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Sequence[Array]) -> Comparison:
-    """Return how a file's output compares with the truth, pooled over batches.
+    """Return how a file's output compares with the truth, pooled over batches, and whether that proves anything.
 
     Args:
         output: its name.
@@ -67,53 +72,78 @@ def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Se
         own: torch's float32 of each batch.
         found: the file's answer to each batch.
     """
+    judged = _judge(output, EVERYTHING, (truth, own, found), None)
+    if judged.verdict == "different" or judged.reason:
+        return judged
+    if judged.torch_max > LARGEST_OWN_ERROR * judged.scale:
+        reason = f"torch's float32 is off by {judged.torch_max:.3g} of {judged.scale:.3g}"
+        return judged.model_copy(update={"verdict": "inconclusive", "reason": reason})
+    if judged.reaction < SMALLEST_REACTION:
+        reason = f"the output hardly reacts to the input ({judged.reaction:.2g}); any file would pass"
+        return judged.model_copy(update={"verdict": "inconclusive", "reason": reason})
+    return judged
+
+
+def compare_question(whole: Comparison, question: str, truth: Array, own: Array, found: Array) -> Comparison:
+    """Return how a file's answer to one batch or probe compares with the truth.
+
+    Torch is exact by luck on a few rows, so the limits are not below those of all batches together.
+
+    Args:
+        whole: the comparison over all batches.
+        question: its name.
+        truth: R64, float64.
+        own: torch's float32.
+        found: the file's answer.
+    """
+    return _judge(whole.output, question, ([truth], [own], [found]), whole)
+
+
+Answers = tuple[Sequence[Array], Sequence[Array], Sequence[Array]]
+"""R64, torch's own and the file's, batch by batch."""
+
+
+def _judge(output: str, question: str, answers: Answers, whole: Comparison | None) -> Comparison:
+    truth, own, found = answers
+    told = (output, question)
+    rows: dict[str, float] = {"rows": sum(map(len, truth))}
     shapes = [(a.shape, b.shape) for a, b in zip(truth, found, strict=True) if a.shape != b.shape]
     if shapes:
-        reason = f"the file gives {shapes[0][1]} where the model gives {shapes[0][0]}"
-        return _verdict(output, "different", reason, {"rows": sum(map(len, truth))})
-    r64 = _pooled(truth)
-    rows = sum(map(len, truth))
-    if not (np.isfinite(r64).all() and np.isfinite(_pooled(own)).all()):
-        return _verdict(output, "inconclusive", "the model's own output is not finite", {"rows": rows})
-    if not np.isfinite(_pooled(found)).all():
-        return _verdict(output, "different", "the file's output is not finite", {"rows": rows})
-    torch_error = _pooled(own) - r64
-    file_error = _pooled(found) - r64
-    scale = float(np.abs(r64).max(initial=0.0))
-    numbers = {
-        "rows": rows,
-        "scale": scale,
-        "reaction": _ratio(_rms(_differences(truth)), _rms(r64)),
-        "torch_rms": _rms(torch_error),
-        "torch_max": float(np.abs(torch_error).max()),
-        "file_rms": _rms(file_error),
-        "file_max": float(np.abs(file_error).max()),
-    }
-    numbers["rms_limit"] = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * _rms(r64)
-    numbers["max_limit"] = MAX_FACTOR * numbers["torch_max"] + MAX_FLOOR * EPS * scale
-    if numbers["torch_max"] > LARGEST_OWN_ERROR * scale:
-        reason = f"torch's float32 is off by {numbers['torch_max']:.3g} of {scale:.3g}"
-        return _verdict(output, "inconclusive", reason, numbers)
-    if numbers["reaction"] < SMALLEST_REACTION:
-        reason = f"the output hardly reacts to the input ({numbers['reaction']:.2g}); any file would pass"
-        return _verdict(output, "inconclusive", reason, numbers)
-    for kind in ("rms", "max"):
+        return _verdict(told, "different", f"the file gives {shapes[0][1]} where the model gives {shapes[0][0]}", rows)
+    r64, mine, its = pooled(truth), pooled(own), pooled(found)
+    if not (np.isfinite(r64).all() and np.isfinite(mine).all()):
+        if whole is None:
+            return _verdict(told, "inconclusive", "the model's own output is not finite", rows)
+        same = np.array_equal(np.isfinite(mine), np.isfinite(its))
+        return _verdict(told, "equal" if same else "different", "the model's own output is not finite", rows)
+    if not np.isfinite(its).all():
+        return _verdict(told, "different", "the file's output is not finite", rows)
+    numbers = rows | _errors(r64, mine, its) | {"reaction": _ratio(_rms(_differences(truth)), _rms(r64))}
+    for kind, factor, floor in (("rms", RMS_FACTOR, RMS_FLOOR * EPS), ("max", MAX_FACTOR, MAX_FLOOR * EPS)):
+        size = _rms(r64) if kind == "rms" else numbers["scale"]
+        limit = factor * numbers[f"torch_{kind}"] + floor * size
+        numbers[f"{kind}_limit"] = limit if whole is None else max(limit, getattr(whole, f"{kind}_limit"))
         if numbers[f"file_{kind}"] > numbers[f"{kind}_limit"]:
-            error, limit = numbers[f"file_{kind}"], numbers[f"{kind}_limit"]
-            reason = f"its {kind} error from float64 is {error:.3g}, above {limit:.3g}"
-            return _verdict(output, "different", reason, numbers)
-    return _verdict(output, "equal", "", numbers)
+            reason = f"its {kind} error from float64 is {numbers[f'file_{kind}']:.3g}, above {limit:.3g}"
+            return _verdict(told, "different", reason, numbers)
+    return _verdict(told, "equal", "", numbers)
 
 
-def _verdict(output: str, verdict: Verdict, reason: str, numbers: dict[str, float]) -> Comparison:
+def _errors(r64: Array, mine: Array, its: Array) -> dict[str, float]:
+    scale = float(np.abs(r64).max(initial=0.0))
+    found = {"scale": scale}
+    for name, error in (("torch", mine - r64), ("file", its - r64)):
+        found |= {f"{name}_rms": _rms(error), f"{name}_max": float(np.abs(error).max(initial=0.0))}
+    return found
+
+
+def _verdict(told: tuple[str, str], verdict: Verdict, reason: str, numbers: dict[str, float]) -> Comparison:
     names = ("scale", "reaction", "torch_rms", "torch_max", "file_rms", "file_max", "rms_limit", "max_limit")
     finite = {name: float(numbers.get(name, 0.0)) for name in names}
-    return Comparison(output=output, verdict=verdict, reason=reason, rows=int(numbers["rows"]), **finite)
-
-
-def _pooled(batches: Sequence[Array]) -> Array:
-    """Return the numbers of all batches, one behind the other."""
-    return np.concatenate([batch.ravel() for batch in batches]).astype(np.float64)
+    output, question = told
+    return Comparison(
+        output=output, question=question, verdict=verdict, reason=reason, rows=int(numbers["rows"]), **finite
+    )
 
 
 def _differences(batches: Sequence[Array]) -> Array:
@@ -121,7 +151,7 @@ def _differences(batches: Sequence[Array]) -> Array:
     alike: dict[tuple[int, ...], list[Array]] = {}
     for batch in batches:
         alike.setdefault(batch.shape[1:], []).append(batch)
-    return _pooled([np.diff(np.concatenate(group), axis=0) for group in alike.values()])
+    return pooled([np.diff(np.concatenate(group), axis=0) for group in alike.values()])
 
 
 def _rms(numbers: Array) -> float:

@@ -12,6 +12,7 @@ from torch import nn
 
 from exporters import culprit
 from exporters.subject import Subject
+from exporters.weights import require_equal
 from zoo.errors import ExportError, reason
 from zoo.shapes import Value
 
@@ -79,3 +80,15 @@ def _copy_without_machine(buffer: io.BytesIO, path: Path) -> None:
             writer.write_record(name, record, len(record))
     writer.write_end_of_file()
     path.write_bytes(content.getvalue())
+
+
+def verify_weights(subject: Subject, path: Path) -> int:
+    """Return how many tensors of the file are the module's, bit for bit.
+
+    Raises:
+        ProofFailed: one is not, or is absent.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stored = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch
+    return require_equal(subject.module.state_dict(), stored, path.name)

@@ -25,6 +25,7 @@ TIMEOUT = 600.0  # seconds for all batches of one model
 
 ONNXRUNTIME = Path(__file__).with_name("onnxruntime.py")
 TORCHSCRIPT = Path(__file__).with_name("torchscript.py")
+TORCH_EXPORT = Path(__file__).with_name("torch_export.py")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from exporters import onnx, torchscript
+from exporters import onnx, torch_export, torchscript
 from exporters.certificate import Format
 from exporters.subject import Subject
 
-EXPORTERS = {"onnx": onnx, "torchscript": torchscript}
-FORMATS: list[Format] = ["onnx", "torchscript"]
+EXPORTERS = {"onnx": onnx, "torchscript": torchscript, "pt2": torch_export}
+FORMATS: list[Format] = ["onnx", "torchscript", "pt2"]
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:

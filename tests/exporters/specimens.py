@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from conftest import REPOSITORY, Document, linear
-from exporters import bundle
+from exporters import bundle, proof
 from exporters.certificate import Certificate
 from exporters.golden import Array
 from exporters.runtimes import Answers
@@ -232,4 +232,4 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         copies = [{name: array.copy() for name, array in batch.items()} for batch in batches]
         return Answers(tuple(tuple(here.run(loaded, batch)) for batch in copies), here.version())
 
-    monkeypatch.setattr(bundle, "ask", ask)
+    monkeypatch.setattr(proof, "ask", ask)

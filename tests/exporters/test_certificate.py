@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from exporters import certificate
+from exporters import certificate, golden
 
 if TYPE_CHECKING:
     from specimens import Published
@@ -50,7 +50,7 @@ def test_a_certificate_on_the_disk_is_valid(document: Document) -> None:
 
 
 CHANGES: dict[str, Callable[[Document], object]] = {
-    "another version": lambda document: document.update(certificate_version=2),
+    "another version": lambda document: document.update(certificate_version=1),
     "an unknown origin": lambda document: document.update(origin="stolen"),
     "an unknown key": lambda document: document.update(signed_by="me"),
     "a missing key": lambda document: document.pop("weights_sha256"),
@@ -83,7 +83,7 @@ def test_every_key_is_explained_in_the_schema() -> None:
     records = [schema, *schema["$defs"].values()]
 
     silent = [key for record in records for key, value in record["properties"].items() if not value.get("description")]
-    assert len(records) == 5
+    assert len(records) == 8
     assert silent == []
 
 
@@ -160,9 +160,24 @@ def test_it_holds_the_numbers_of_every_way_a_file_was_run(published: Published) 
         ("torch.jit", "fresh process")
     ]
     compared = [found for proof in (onnx, torchscript) for ran in proof.executions for found in ran.comparisons]
-    assert all(0 < found.file_max <= found.max_limit for found in compared)
-    assert all(0 < found.file_rms <= found.rms_limit for found in compared)
-    assert {found.rows for found in compared} == {77}
+    assert all(0 <= found.file_max <= found.max_limit for found in compared)
+    assert all(0 <= found.file_rms <= found.rms_limit for found in compared)
+    questions = [*(f"batch of {rows}" for rows in golden.BATCHES), *golden.PROBES]
+    for ran in (*onnx.executions, *torchscript.executions):
+        assert (ran.whole.question, ran.whole.rows) == ("all batches", sum(golden.BATCHES))
+        assert ran.whole.file_max > 0
+        assert [found.question for found in ran.comparisons[1:]] == questions
+
+
+def test_it_holds_what_float64_and_the_decisions_say(published: Published) -> None:
+    onnx, torchscript = published.certificate.proofs
+
+    assert onnx.float64_error is not None
+    assert 0 < onnx.float64_error < 1e-6
+    assert onnx.decisions is not None
+    assert (onnx.decisions.flips, onnx.decisions.rows) == ((), len(published.subject.rows))
+    assert torchscript.weights == len(published.subject.module.state_dict())
+    assert min(onnx.export_seconds, onnx.proof_seconds) > 0
 
 
 def test_the_same_weights_have_the_same_hash() -> None:

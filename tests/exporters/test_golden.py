@@ -39,51 +39,75 @@ def parsed(path: Path) -> TensorProto:
     return tensor
 
 
-def test_the_batches_hold_1_2_3_7_and_64_rows() -> None:
-    assert [len(batch) for batch in golden.make(layer(), counted(100)).inputs] == [1, 2, 3, 7, 64]
+def sizes(answers: golden.Golden) -> list[int]:
+    return [len(question.inputs) for question in answers.held_out]
 
 
-def test_the_batches_are_cut_one_after_the_other() -> None:
-    answers = golden.make(layer(), counted(100))
-
-    assert [number for batch in answers.inputs for number in numbers(batch)] == list(range(77))
+def test_the_batches_hold_1_2_3_4_7_and_64_rows() -> None:
+    assert sizes(golden.make(layer(), counted(100))) == [1, 2, 3, 4, 7, 64]
 
 
-def test_the_batches_wrap_around_where_there_are_few_rows() -> None:
-    answers = golden.make(layer(), counted(5), batches=(1, 2, 3, 7))
+def test_the_batches_are_cut_one_after_the_other_and_wrap_around_where_the_rows_end() -> None:
+    answers = golden.make(layer(), counted(5))
 
-    assert [numbers(batch) for batch in answers.inputs] == [[0], [1, 2], [3, 4, 0], [1, 2, 3, 4, 0, 1, 2]]
+    assert [numbers(question.inputs) for question in answers.held_out][:5] == [
+        [0],
+        [1, 2],
+        [3, 4, 0],
+        [1, 2, 3, 4],
+        [0, 1, 2, 3, 4, 0, 1],
+    ]
 
 
 def test_a_single_row_is_enough() -> None:
-    assert [len(batch) for batch in golden.make(layer(), counted(1)).inputs] == [1, 2, 3, 7, 64]
+    assert sizes(golden.make(layer(), counted(1))) == [1, 2, 3, 4, 7, 64]
+
+
+def test_the_truth_of_an_expensive_model_is_computed_for_few_rows() -> None:
+    answers = golden.make(layer(), counted(100), work=golden.WORK // 5)
+
+    assert {number for question in answers.held_out for number in numbers(question.inputs)} == {0, 1, 2, 3, 4}
 
 
 def test_the_truth_is_the_module_in_float64() -> None:
     module = layer()
 
-    answers = golden.make(module, counted(9), batches=(4,))
-
-    expected = answers.inputs[0].double() @ module.weight.detach().double().T + module.bias.detach().double()
-    assert answers.truth[0].dtype == np.float64
-    assert np.abs(answers.truth[0] - expected.numpy()).max() < 1e-15
+    for question in golden.make(module, counted(9)).questions:
+        expected = question.inputs.double() @ module.weight.detach().double().T + module.bias.detach().double()
+        assert question.truth.dtype == np.float64
+        assert np.abs(question.truth - expected.numpy()).max() < 1e-14
 
 
 def test_the_modules_own_answers_are_its_float32_bit_for_bit(subject: Subject) -> None:
-    answers = golden.make(subject.module, subject.rows)
-
-    with torch.no_grad():
-        again = [subject.module(batch).numpy() for batch in answers.inputs]
-    assert [own.dtype for own in answers.own] == [np.float32] * 5
-    assert [own.tobytes() for own in answers.own] == [array.tobytes() for array in again]
+    for question in golden.make(subject.module, subject.rows).questions:
+        with torch.no_grad():
+            again = subject.module(question.inputs).numpy()
+        assert question.own.dtype == np.float32
+        assert question.own.tobytes() == again.tobytes()
 
 
 def test_class_numbers_stay_integers() -> None:
     torch.manual_seed(0)
-    answers = golden.make(nn.Embedding(4, 2), torch.tensor([0, 3, 1]), batches=(2,))
+    answers = golden.make(nn.Embedding(4, 2), torch.tensor([0, 3, 1]), values=4)
 
-    assert answers.inputs[0].dtype == torch.int64
-    assert answers.truth[0].dtype == np.float64
+    assert {question.inputs.dtype for question in answers.questions} == {torch.int64}
+    assert {question.truth.dtype for question in answers.questions} == {np.dtype(np.float64)}
+
+
+def test_the_probes_are_rows_of_zeros_of_ones_of_the_numbers_at_the_ends_and_of_noise() -> None:
+    (probe,) = golden.make(layer(), counted(9)).probes
+
+    assert probe.rows == ("zeros", "ones", "smallest", "largest", "noise")
+    assert probe.inputs[:4].tolist() == [[0, 0], [1, 1], [0, 0], [8, 8]]
+    assert probe.inputs[4].tolist() not in counted(9).tolist()
+
+
+def test_the_probes_of_tokens_are_tokens() -> None:
+    torch.manual_seed(0)
+    (probe,) = golden.make(nn.Embedding(9, 2), torch.tensor([[0, 3], [1, 2]]), values=9).probes
+
+    assert probe.inputs[:4].tolist() == [[0, 0], [1, 1], [0, 0], [8, 8]]
+    assert 0 <= int(probe.inputs.min()) <= int(probe.inputs.max()) < 9
 
 
 def test_the_answers_are_those_of_evaluation() -> None:
@@ -92,7 +116,7 @@ def test_the_answers_are_those_of_evaluation() -> None:
 
     first, second = golden.make(module, counted(9)), golden.make(module, counted(9))
 
-    assert [own.tobytes() for own in first.own] == [own.tobytes() for own in second.own]
+    assert [q.own.tobytes() for q in first.questions] == [q.own.tobytes() for q in second.questions]
 
 
 def test_the_module_is_left_as_it_was() -> None:
@@ -113,9 +137,10 @@ def test_the_module_is_left_as_it_was() -> None:
 def test_the_inputs_are_the_rows_also_where_the_first_layer_overwrites_what_it_is_given(first: nn.Module) -> None:
     rows = torch.tensor([[-1.0, 2.0], [3.0, -4.0]])
 
-    answers = golden.make(nn.Sequential(first, layer()), rows, batches=(2,))
+    answers = golden.make(nn.Sequential(first, layer()), rows)
 
-    assert torch.equal(answers.inputs[0], torch.tensor([[-1.0, 2.0], [3.0, -4.0]]))
+    assert torch.equal(answers.held_out[1].inputs, torch.tensor([[3.0, -4.0], [-1.0, 2.0]]))
+    assert torch.equal(rows, torch.tensor([[-1.0, 2.0], [3.0, -4.0]]))
 
 
 @pytest.mark.parametrize(("file", "name"), [("input_0.pb", "features"), ("output_0.pb", "prediction")])
@@ -127,12 +152,12 @@ def test_the_written_tensors_have_the_names_of_the_exported_files(published: Pub
 
 def test_the_written_tensors_are_the_batch_of_three_rows_with_the_modules_own_answers(published: Published) -> None:
     folder = published.folder / "test_data_set_0"
-    answers = golden.make(published.subject.module, published.subject.rows)
+    shown = golden.make(published.subject.module, published.subject.rows).published
 
     given, told = (numpy_helper.to_array(parsed(folder / name)) for name in ("input_0.pb", "output_0.pb"))
     assert (given.shape, told.shape) == ((3, 4), (3, 1))
-    assert given.tobytes() == answers.inputs[2].numpy().tobytes()
-    assert told.tobytes() == answers.own[2].tobytes()
+    assert given.tobytes() == shown.inputs.numpy().tobytes()
+    assert told.tobytes() == shown.own.tobytes()
 
 
 def test_the_written_input_gives_the_written_output_in_onnxruntime_within_the_rule(published: Published) -> None:
@@ -142,7 +167,7 @@ def test_the_written_input_gives_the_written_output_in_onnxruntime_within_the_ru
 
     (found,) = session.run([told.name], {given.name: numpy_helper.to_array(given)})
 
-    truth = golden.make(published.subject.module, published.subject.rows).truth[2]
+    truth = golden.make(published.subject.module, published.subject.rows).published.truth
     compared = tolerance.compare(told.name, [truth], [numpy_helper.to_array(told)], [found])
     assert compared.verdict == "equal"
 

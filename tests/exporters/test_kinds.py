@@ -119,18 +119,18 @@ def test_a_tied_weight_stands_once_in_the_file_and_is_the_models(tokens: MakeSub
 
 
 @pytest.mark.parametrize("name", ["tokens.weight", "3.weight"])
-def test_one_bit_of_a_tied_weight_under_either_name_is_seen(tokens: MakeSubject, name: str) -> None:
-    subject = tokens(LANGUAGE_MODEL)
-    model = exporter._program(subject).model_proto
+def test_one_bit_of_a_tied_weight_under_either_name_is_seen(tokens: MakeSubject, tmp_path: Path, name: str) -> None:
+    subject, path = tokens(LANGUAGE_MODEL), tmp_path / "model.onnx"
+    exporter.export(subject, path)
     state = subject.module.state_dict(keep_vars=True)
-    exporter._require_weights(model, state)
+    assert exporter.verify_weights(subject, path) == len(state)
 
     changed = state[name].detach().clone()
     changed[0, 0] = torch.nextafter(changed[0, 0], torch.tensor(100.0))
     state[name].data.copy_(changed)
 
     with pytest.raises(ProofFailed, match=r"\.weight in the ONNX graph is not the model's, bit for bit"):
-        exporter._require_weights(model, state)
+        exporter.verify_weights(subject, path)
 
 
 def test_a_formula_of_torch_for_a_free_axis_of_the_output_gives_way_to_its_name() -> None:
@@ -164,8 +164,9 @@ def test_golden_batches_of_tokens_have_several_lengths(tokens: MakeSubject, tmp_
 
     made = golden.make(subject.module, subject.rows, sequence=subject.sequence)
 
-    assert [tuple(batch.shape) for batch in made.inputs] == [(1, 6), (2, 1), (3, 6), (7, 3), (64, 5)]
-    assert [array.shape[:2] for array in made.own] == [tuple(batch.shape) for batch in made.inputs]
+    lengths = [tuple(question.inputs.shape) for question in made.held_out]
+    assert lengths == [(1, 6), (2, 1), (3, 6), (4, 3), (7, 6), (64, 5)]
+    assert [question.own.shape[:2] for question in made.held_out] == lengths
 
 
 @pytest.mark.usefixtures("in_this_process")

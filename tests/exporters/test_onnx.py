@@ -177,22 +177,20 @@ def test_a_model_that_torch_cannot_export_is_refused_in_one_line_with_a_remedy(
 
 
 @pytest.mark.parametrize("name", ["0.weight", "4.bias", "5.running_var"])
-def test_a_graph_of_which_one_bit_of_a_weight_is_another_is_refused(
-    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    honest = exporter._program
-
-    def faulty(given: Subject) -> torch.onnx.ONNXProgram:
-        module = copy.deepcopy(given.module)
-        tensor = module.state_dict()[name].view(-1)
-        tensor[0] = torch.nextafter(tensor[0], torch.tensor(100.0))
-        return honest(dataclasses.replace(given, module=module))
-
-    monkeypatch.setattr(exporter, "_program", faulty)
+def test_a_file_of_which_one_bit_of_a_weight_is_another_is_refused(subject: Subject, tmp_path: Path, name: str) -> None:
+    module = copy.deepcopy(subject.module)
+    tensor = module.state_dict()[name].view(-1)
+    tensor[0] = torch.nextafter(tensor[0], torch.tensor(100.0))
+    exporter.export(dataclasses.replace(subject, module=module), tmp_path / "model.onnx")
 
     with pytest.raises(ProofFailed, match=f": {re.escape(name)} in the ONNX graph is not the model's, bit for bit\n"):
-        exporter.export(subject, tmp_path / "model.onnx")
-    assert list(tmp_path.iterdir()) == []
+        exporter.verify_weights(subject, tmp_path / "model.onnx")
+
+
+def test_every_tensor_of_the_module_that_evaluation_uses_is_compared(published: Published) -> None:
+    used = [name for name in published.subject.module.state_dict() if "num_batches" not in name]
+
+    assert exporter.verify_weights(published.subject, published.folder / "model.onnx") == len(used)
 
 
 def test_an_honest_file_passes_the_static_proof_with_its_opset(published: Published) -> None:

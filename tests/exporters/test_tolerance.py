@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from exporters import golden
-from exporters.tolerance import Comparison, compare
+from exporters.tolerance import Comparison, compare, compare_question
 
 if TYPE_CHECKING:
     from exporters.subject import Subject
@@ -99,6 +99,29 @@ def test_axes_beyond_the_first_count_as_numbers_of_a_row() -> None:
     found = compare("y", [grid], [grid], [grid + 2 * EPS])
 
     assert (found.verdict, found.rows, found.file_rms) == ("different", 3, 2 * EPS)
+
+
+def test_a_single_question_may_use_the_limits_of_all_together() -> None:
+    whole = judge(rows())
+
+    lucky = compare_question(whole, "zeros", np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), MAX_LIMIT / 2))
+
+    assert (lucky.verdict, lucky.question, lucky.max_limit) == ("equal", "zeros", MAX_LIMIT)
+
+
+def test_a_single_question_beyond_all_limits_is_different() -> None:
+    whole = judge(rows())
+
+    wrong = compare_question(whole, "ones", np.ones((1, 1)), np.ones((1, 1)), np.full((1, 1), 1 + 2 * MAX_LIMIT))
+
+    assert wrong.verdict == "different"
+
+
+def test_where_torch_overflows_the_file_must_too() -> None:
+    whole, huge = judge(rows()), np.full((1, 1), np.inf)
+
+    assert compare_question(whole, "largest", huge, huge, huge).verdict == "equal"
+    assert compare_question(whole, "largest", huge, huge, np.ones((1, 1))).verdict == "different"
 
 
 @pytest.mark.parametrize("constant", [0.0, 1.0, -3.5])
@@ -198,7 +221,8 @@ def test_an_output_of_zeros_has_no_units_of_the_last_place() -> None:
 
 
 def test_of_the_numbers_of_a_trained_perceptron_99_in_100_are_seen_when_off_by_one_percent(subject: Subject) -> None:
-    answers = golden.make(subject.module, subject.rows)
+    asked = golden.make(subject.module, subject.rows).held_out
+    truth, own = [question.truth for question in asked], [question.own for question in asked]
     faulty = copy.deepcopy(subject.module)
     verdicts = []
     for tensor in faulty.state_dict().values():
@@ -206,8 +230,8 @@ def test_of_the_numbers_of_a_trained_perceptron_99_in_100_are_seen_when_off_by_o
             number = tensor.view(-1)[index].clone()
             tensor.view(-1)[index] *= 1.01
             with torch.no_grad():
-                found = [faulty(batch).numpy() for batch in answers.inputs]
-            verdicts.append(compare("y", answers.truth, answers.own, found).verdict)
+                found = [faulty(question.inputs).numpy() for question in asked]
+            verdicts.append(compare("y", truth, own, found).verdict)
             tensor.view(-1)[index] = number
 
     assert len(verdicts) == 465

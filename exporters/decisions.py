@@ -1,0 +1,137 @@
+"""Decisions: what a person would conclude from a file's answers, beside what the module's answers say.
+
+An error of a few last bits may flip the class of a row that stands between two classes. Every flip is listed, and each
+must be a near-tie of the module in float64; the metrics of both sides follow from the same rows.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from exporters.golden import Array
+from exporters.subject import Subject
+from zoo.costs import costs
+from zoo.shapes import class_axis
+from zoo.strict import Strict
+from zoo.training.evaluation import evaluating
+
+ROWS = 1000  # held-out rows at most
+WORK = 40_000_000_000  # multiply-adds for all of them
+LEAST = 8  # rows of the most expensive model
+BATCH = 32
+WORST = 1e-4  # by how much, of its own size, a metric may differ that no flip explains
+
+
+class Flip(Strict):
+    """A place whose class the file changes."""
+
+    row: int
+    """Of the held-out rows, counted from 0."""
+    torch: int
+    """The class by torch."""
+    file: int
+    """The class by the file."""
+    gap: float
+    """By how much the first leads before the second in float64."""
+
+
+class Score(Strict):
+    """A metric of both sides."""
+
+    name: str
+    """Its name."""
+    torch: float
+    """Of torch's answers."""
+    file: float
+    """Of the file's answers."""
+
+
+class Decisions(Strict):
+    """The file's and torch's answers to held-out rows, as a person reads them."""
+
+    rows: int
+    """Held-out rows."""
+    allowed: float
+    """The largest gap that counts as a tie: twice the largest error that the file may have."""
+    flips: tuple[Flip, ...]
+    """Every place whose class differs."""
+    scores: tuple[Score, ...]
+    """The spec's metrics."""
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong; nothing where all is well."""
+        wide = [flip for flip in self.flips if flip.gap > self.allowed]
+        if wide:
+            flip = wide[0]
+            return (
+                f"row {flip.row} is class {flip.torch} by torch and {flip.file} by the file, "
+                f"though {flip.gap:.3g} lies between them; a tie is {self.allowed:.3g}"
+            )
+        for score in () if self.flips else self.scores:
+            if abs(score.torch - score.file) > WORST * max(abs(score.torch), abs(score.file)):
+                return f"{score.name} is {score.torch:.6g} by torch and {score.file:.6g} by the file"
+        return ""
+
+
+def batches(subject: Subject) -> list[Array]:
+    """Return the held-out rows that are decided, as batches."""
+    return [batch.numpy() for batch in torch.split(subject.rows[: _rows(subject)], BATCH)]
+
+
+def decide(subject: Subject, answers: Sequence[Array], tie: float) -> Decisions:
+    """Return what both sides say of held-out rows.
+
+    Args:
+        subject: the module with its rows and targets.
+        answers: the file's to `batches`.
+        tie: the largest gap that counts as one.
+    """
+    inputs = subject.rows[: _rows(subject)]
+    targets = subject.targets[: len(inputs)]
+    with evaluating(subject.module):
+        own = torch.cat([subject.module(batch.clone()) for batch in torch.split(inputs, BATCH)])
+    found = torch.from_numpy(np.concatenate(answers))
+    shapes = (subject.checked.output, subject.checked.example.target)
+    metrics = [metric.arranged(*shapes) for metric in subject.checked.spec.metrics]
+    scores = []
+    for metric in metrics:
+        sides = (
+            metric.finished(metric.values(side, targets).reshape(len(inputs), -1).mean(0)) for side in (own, found)
+        )
+        scores.append(Score(name=metric.name, torch=next(sides), file=next(sides)))
+    axis = class_axis(*shapes) if subject.checked.example.target.dtype == "int64" else None
+    flips = () if axis is None else tuple(_flips(subject, inputs, (own, found), axis))
+    return Decisions(rows=len(inputs), allowed=tie, flips=flips, scores=tuple(scores))
+
+
+def _rows(subject: Subject) -> int:
+    return min(ROWS, max(LEAST, WORK // max(1, costs(subject.checked).multiply_adds)))
+
+
+def _flips(subject: Subject, inputs: Tensor, sides: tuple[Tensor, Tensor], axis: int) -> list[Flip]:
+    """Return each place whose class differs, with its gap in float64."""
+    mine, its = (side.movedim(axis, -1).argmax(-1) for side in sides)
+    rows = (mine != its).flatten(1).any(1) if mine.dim() > 1 else mine != its
+    chosen = rows.nonzero().flatten()
+    if not len(chosen):
+        return []
+    double = copy.deepcopy(subject.module).double()
+    with evaluating(double):
+        taken = inputs[chosen]
+        truth = double(taken.double() if taken.is_floating_point() else taken).movedim(axis, -1)
+    flips = []
+    for place, row in enumerate(chosen.tolist()):
+        a, b = mine[row].reshape(-1), its[row].reshape(-1)
+        scores = truth[place].reshape(len(a), -1)
+        differing = (a != b).nonzero().flatten()
+        gaps = (scores[differing, a[differing]] - scores[differing, b[differing]]).abs()
+        worst = int(gaps.argmax())
+        where = int(differing[worst])
+        flips.append(Flip(row=row, torch=int(a[where]), file=int(b[where]), gap=float(gaps[worst])))
+    return flips

@@ -1,0 +1,183 @@
+"""Proof: an exported file held against its module, whatever the format."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from exporters import bisection, decisions, onnx, replaying, torch_export, torchscript
+from exporters.certificate import Execution, Format, FormatProof
+from exporters.decisions import Decisions
+from exporters.golden import Array, Golden, Question
+from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
+from exporters.subject import Subject
+from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_question
+from zoo.errors import ProofFailed
+
+ONNX_RULE = (
+    "rms error <= 4 x torch's own + eps rms(R64); max error <= 8 x torch's own + 2 eps S; weights bit for bit; "
+    "the graph in float64 within 1e-6 S of R64; every changed decision a tie in float64"
+)
+BITS_RULE = "equal to eager torch bit for bit"
+_WORST: tuple[Verdict, ...] = ("different", "inconclusive", "equal")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a proof works with."""
+
+    subject: Subject
+    golden: Golden
+    folder: Path
+    """Where the file is made."""
+
+
+def prove(name: Format, evidence: Evidence) -> FormatProof:
+    """Export a format and return what its proof found.
+
+    Raises:
+        ExportError: the format cannot hold this model.
+        ProofFailed: the file is not what it must be before it is even run.
+    """
+    began = time.perf_counter()
+    path = evidence.folder / FILES[name]
+    _EXPORT[name](evidence.subject, path)
+    exported = time.perf_counter()
+    proof = _PROVE[name](evidence, path)
+    ended = time.perf_counter()
+    return proof.model_copy(
+        update={"export_seconds": round(exported - began, 3), "proof_seconds": round(ended - exported, 3)}
+    )
+
+
+def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
+    subject, golden = evidence.subject, evidence.golden
+    opset = onnx.verify_static(subject, path)
+    weights = onnx.verify_weights(subject, path)
+    error = replaying.float64_error(subject, golden, path)
+    if error > replaying.LIMIT:
+        raise ProofFailed(bisection.told(subject, golden, path, error), "nothing was published; please report the spec")
+    asked = [question.inputs.numpy() for question in golden.questions]
+    found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
+    first = _execution(evidence, replace(found, outputs=found.outputs[: len(asked)]), "onnxruntime", "optimised")
+    plain = _execution(evidence, _ask_onnx(evidence, path, asked, 0), "onnxruntime", "unoptimised")
+    proof = _proof("onnx", path.name, ONNX_RULE, [first, plain])
+    judged = None
+    if proof.verdict == "equal":
+        answers = [outputs[0] for outputs in found.outputs[len(asked) :]]
+        judged = decisions.decide(subject, answers, 2 * first.comparisons[0].max_limit)
+    numbers = {"opset": opset, "weights": weights, "float64_error": error, "decisions": judged}
+    return _undecided(proof.model_copy(update=numbers), judged)
+
+
+def _ask_onnx(evidence: Evidence, path: Path, batches: Sequence[Array], optimize: int) -> Answers:
+    named = [{evidence.subject.input_name: batch} for batch in batches]
+    return ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1})
+
+
+def _prove_torchscript(evidence: Evidence, path: Path) -> FormatProof:
+    weights = torchscript.verify_weights(evidence.subject, path)
+    return _prove_bits("torchscript", evidence, path, TORCHSCRIPT, "torch.jit", weights)
+
+
+def _prove_pt2(evidence: Evidence, path: Path) -> FormatProof:
+    weights = torch_export.verify_weights(evidence.subject, path)
+    return _prove_bits("pt2", evidence, path, TORCH_EXPORT, "torch.export", weights)
+
+
+def _prove_bits(name: Format, evidence: Evidence, path: Path, runtime: Path, called: str, weights: int) -> FormatProof:
+    """Return what torch itself makes of the file in a fresh process."""
+    batches = [{evidence.subject.input_name: question.inputs.numpy()} for question in evidence.golden.questions]
+    found = ask(runtime, path, batches, {"threads": torch.get_num_threads()})
+    execution = _bit_equal(_execution(evidence, found, called, "fresh process"))
+    return _proof(name, path.name, BITS_RULE, [execution]).model_copy(update={"weights": weights})
+
+
+def _bit_equal(execution: Execution) -> Execution:
+    """Return the execution, refused where it is not eager torch bit for bit."""
+    if execution.bit_equal:
+        return execution
+    first, *rest = execution.comparisons
+    worse = first.model_copy(update={"verdict": "different", "reason": f"it is not {BITS_RULE}"})
+    return execution.model_copy(update={"comparisons": (worse, *rest)})
+
+
+FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.torchscript", "pt2": "model.pt2"}
+_EXPORT: dict[Format, Callable[[Subject, Path], None]] = {
+    # Looked up when they are called, so that a test can plant a fault between export and proof.
+    "onnx": lambda subject, path: onnx.export(subject, path),
+    "torchscript": lambda subject, path: torchscript.export(subject, path),
+    "pt2": lambda subject, path: torch_export.export(subject, path),
+}
+_PROVE: dict[Format, Callable[[Evidence, Path], FormatProof]] = {
+    "onnx": _prove_onnx,
+    "torchscript": _prove_torchscript,
+    "pt2": _prove_pt2,
+}
+
+
+def _execution(evidence: Evidence, found: Answers, runtime: str, mode: str) -> Execution:
+    if any(len(batch) != 1 for batch in found.outputs):
+        raise ProofFailed(f"{runtime} gives {len(found.outputs[0])} outputs, not one", "nothing was published")
+    golden, name = evidence.golden, evidence.subject.output_name
+    first = [batch[0] for batch in found.outputs]
+    own = [question.own for question in golden.questions]
+    same = all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, own, strict=True))
+    held_out = golden.held_out
+    whole = compare(name, [q.truth for q in held_out], [q.own for q in held_out], first[: len(held_out)])
+    each = tuple(_each(whole, question, answer) for question, answer in zip(golden.questions, first, strict=True))
+    return Execution(
+        runtime=runtime,
+        version=found.version,
+        mode=mode,
+        bit_equal=same,
+        comparisons=(whole, *(found for comparisons in each for found in comparisons)),
+    )
+
+
+def _each(whole: Comparison, question: Question, answer: Array) -> list[Comparison]:
+    """Return the comparison of a batch, or of each row that has a name."""
+    if not question.rows:
+        return [compare_question(whole, question.name, question.truth, question.own, answer)]
+    if len(answer) != len(question.own):
+        return [compare_question(whole, question.name, question.truth, question.own, answer)]
+    rows = [slice(index, index + 1) for index in range(len(question.rows))]
+    return [
+        compare_question(whole, name, question.truth[row], question.own[row], answer[row])
+        for name, row in zip(question.rows, rows, strict=True)
+    ]
+
+
+def _proof(name: Format, file: str, rule: str, executions: Sequence[Execution]) -> FormatProof:
+    compared: list[Comparison] = [found for execution in executions for found in execution.comparisons]
+    worst = min(compared, key=lambda found: _WORST.index(found.verdict))
+    where = worst.reason if worst.question == EVERYTHING else f"{worst.question}: {worst.reason}"
+    return FormatProof(
+        format=name, file=file, rule=rule, executions=tuple(executions), verdict=worst.verdict, reason=where
+    )
+
+
+def _undecided(proof: FormatProof, judged: Decisions | None) -> FormatProof:
+    """Return the proof, refused where its decisions are wrong."""
+    if proof.verdict != "equal" or judged is None or not judged.fault:
+        return proof
+    return proof.model_copy(update={"verdict": "different", "reason": judged.fault})
+
+
+def require(proof: FormatProof) -> None:
+    """Refuse a file that is not proven equal.
+
+    Raises:
+        ProofFailed: with what was found.
+    """
+    remedies: dict[Literal["different", "inconclusive"], str] = {
+        "different": "nothing was published; please report the spec",
+        "inconclusive": "nothing was published; train the model longer, or prove it on data that moves its outputs",
+    }
+    if proof.verdict != "equal":
+        raise ProofFailed(f"{proof.file} is {proof.verdict}: {proof.reason}", remedies[proof.verdict])
