@@ -1,0 +1,183 @@
+"""The checker checked: faults between a module and its file, in models of six kinds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+import pytest
+
+from conftest import Document
+from exporters import golden
+from exporters import onnx as exporter
+from exporters.proof import Evidence, prove
+from faults import plant_bytes
+from mutations import MUTATIONS
+from specimens import CLASSES, draw
+from zoo.errors import ProofFailed
+
+pytest_plugins = ["specimens"]
+
+CONVERT = {"type": "ToDtype", "dtype": "float32", "scale": True}
+IMAGES: Document = {
+    "data": {"type": "FakeImages", "size": 80, "image_size": [2, 8, 8], "num_classes": 3, "transforms": [CONVERT]},
+    **CLASSES,
+}
+ROWS: Document = {"data__weights": [1.3, -2.9, 3.7, 0.5], "data__samples": 80}
+HEAD: list[Document] = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+ATTENTION: list[Document] = [
+    {"type": "Residual", "layers": [{"type": "LayerNorm"}, {"type": "MultiheadAttention", "num_heads": 2}]},
+    {
+        "type": "Residual",
+        "layers": [
+            {"type": "LayerNorm"},
+            {"type": "Linear", "out_features": 16},
+            {"type": "GELU"},
+            {"type": "Linear", "out_features": 8},
+        ],
+    },
+]
+
+
+def convolution(channels: int) -> Document:
+    return {"type": "Conv2d", "out_channels": channels, "kernel_size": 3, "padding": 1}
+
+
+MODELS: dict[str, tuple[list[Document], Document]] = {
+    "an MLP": (
+        [
+            {"type": "Linear", "out_features": 8},
+            {"type": "GELU"},
+            {"type": "LayerNorm"},
+            {"type": "Linear", "out_features": 8},
+            {"type": "ReLU"},
+            {"type": "Dropout", "p": 0.1},
+            {"type": "Linear", "out_features": 2},
+        ],
+        {**ROWS, "data__weights": [[1.3, -2.9, 3.7, 0.5], [0.2, 1.0, -0.4, 2.0]]},
+    ),
+    "a CNN with BatchNorm": (
+        [
+            convolution(4),
+            {"type": "BatchNorm2d"},
+            {"type": "ReLU"},
+            {"type": "MaxPool2d", "kernel_size": 2},
+            convolution(4),
+            {"type": "BatchNorm2d"},
+            {"type": "ReLU"},
+            *HEAD,
+        ],
+        IMAGES,
+    ),
+    "a U-Net": (
+        [
+            {**convolution(4), "id": "high"},
+            {"type": "ReLU"},
+            {"type": "MaxPool2d", "kernel_size": 2},
+            convolution(4),
+            {"type": "BatchNorm2d"},
+            {"type": "Upsample", "scale_factor": 2, "mode": "bilinear"},
+            {"type": "Concat", "from": "high"},
+            convolution(2),
+            *HEAD,
+        ],
+        IMAGES,
+    ),
+    "an LSTM": (
+        [
+            {"type": "Reshape", "shape": [8, 16]},
+            {"type": "LSTM", "hidden_size": 5, "bidirectional": True},
+            {"type": "Select", "index": 0},
+            {"type": "Mean", "dim": 1},
+            *HEAD,
+        ],
+        IMAGES,
+    ),
+    "a ViT": (
+        [
+            {"type": "PatchEmbedding", "patch_size": 4, "embedding_dim": 8},
+            {"type": "ClassToken"},
+            {"type": "PositionalEmbedding"},
+            *ATTENTION,
+            {"type": "Mean", "dim": 1},
+            *HEAD[1:],
+        ],
+        IMAGES,
+    ),
+    "a GPT": (
+        [
+            {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 8, "id": "tokens"},
+            {"type": "PositionalEmbedding", "id": "positions"},
+            {"type": "Residual", "layers": [{"type": "LayerNorm"}, {"type": "CausalSelfAttention", "num_heads": 2}]},
+            ATTENTION[1],
+            {"type": "Linear", "out_features": "vocabulary", "bias": False, "tie": "tokens"},
+        ],
+        CLASSES,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model with its questions and its honest file."""
+
+    evidence: Evidence
+    content: bytes
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Each kind of model, exported once."""
+    folder = tmp_path_factory.mktemp("exported")
+    layers, changes = MODELS[request.param]
+    if request.param == "a GPT":
+        text = folder / "text.txt"
+        text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
+        changes = changes | {"data": {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}}
+    subject = draw(folder, layers, **changes)
+    answers = golden.make(subject.module, subject.rows, subject.sequence, values=subject.values)
+    path = folder / "model.onnx"
+    exporter.export(subject, path)
+    return Exported(Evidence(subject, answers, folder), path.read_bytes())
+
+
+def verdict(exported: Exported, content: bytes, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the proof says of a file."""
+    plant_bytes(monkeypatch, "onnx", content)
+    try:
+        return prove("onnx", exported.evidence).verdict
+    except ProofFailed:
+        return "refused"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_honest_file_is_proven(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verdict(exported, exported.content, monkeypatch) == "equal"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_every_fault_in_a_file_is_refused(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = set(exported.evidence.subject.module.state_dict())
+    planted, passed = 0, []
+    for mutation in MUTATIONS:
+        model = onnx.load_from_string(exported.content)
+        if not mutation(model, names):
+            continue
+        planted += 1
+        if verdict(exported, model.SerializeToString(), monkeypatch) == "equal":
+            passed.append(mutation.__name__)
+
+    assert passed == []
+    assert planted >= 25
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(exported: Exported, monkeypatch: pytest.MonkeyPatch, share: float) -> None:
+    content = exported.content[: int(len(exported.content) * share)]
+
+    assert verdict(exported, content, monkeypatch) == "refused"
+
+
+def test_every_mutation_finds_a_model_that_it_changes() -> None:
+    assert len(MUTATIONS) >= 35
