@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import onnx
 from torch import Tensor
 
 from zoo.errors import ProofFailed
 
 SILENT = {
     *("alpha", "beta", "cubic_coeff_a", "dilations", "extrapolation_value", "group"),
-    *("hidden_size", "kernel_shape", "nearest_mode", "ratio", "seed"),
+    *("hidden_size", "kernel_shape", "momentum", "nearest_mode", "ratio", "seed", "stash_type"),
 }
-"""Attributes that say nothing in another mode of their operator, or what the tensors say too."""
+"""Attributes that say nothing in another mode of their operator, nothing of the answer, or what the tensors say too."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,15 @@ class Node:
 
     @property
     def ignored(self) -> list[str]:
-        """Return the attributes that nobody asked for, though they may say something."""
-        return sorted(self.attributes.keys() - self.seen - SILENT)
+        """Return the attributes that nobody asked for, though they say something else than when they are left out."""
+        known = onnx.defs.get_schema(self.operator, self.opset, "").attributes
+        return [name for name in sorted(self.attributes.keys() - self.seen - SILENT) if not self._usual(name, known)]
+
+    def _usual(self, name: str, known: Mapping[str, onnx.defs.OpSchema.Attribute]) -> bool:
+        if name not in known or not known[name].default_value.name:
+            return False
+        usual: object = onnx.helper.get_attribute_value(known[name].default_value)
+        return bool(usual == self.attributes[name])
 
     def refuse(self, what: str) -> ProofFailed:
         """Return the error that this replay does not know what the node asks for."""

@@ -30,12 +30,16 @@ from exporters.runtimes import Answers
 from exporters.subject import Subject, find_subject
 from zoo.check import check_file
 from zoo.destination import Destination
+from zoo.errors import ProofFailed
 from zoo.run import Run
 from zoo.trainer import train_run
 from zoo.training.watching import Moment, Row
 
 MakeSubject = Callable[..., Subject]
 """fresh(layers, **changes of the spec) -> a subject with randomised weights."""
+
+Draw = Callable[..., Subject]
+"""draw(folder, layers, **changes of the spec) -> a subject with randomised weights."""
 
 CLASSES: Document = {"loss": {"type": "CrossEntropyLoss"}, "metrics": [{"type": "Accuracy"}]}
 
@@ -146,10 +150,16 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
     return Elsewhere(here / "export", (*names, host) if len(host) > 5 else names)
 
 
+@pytest.fixture(scope="session")
+def draw() -> Draw:
+    """Make subjects of any layers on any data, in a folder that is told."""
+    return _drawn
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> MakeSubject:
     """Make subjects of a few layers on rows of four features; all their numbers are drawn, none is left at 0 or 1."""
-    return partial(draw, tmp_path, data__weights=[1.3, -2.9, 3.7, 0.5], data__samples=80)
+    return partial(_drawn, tmp_path, data__weights=[1.3, -2.9, 3.7, 0.5], data__samples=80)
 
 
 @pytest.fixture
@@ -157,7 +167,7 @@ def images(tmp_path: Path) -> MakeSubject:
     """As `fresh`, on noise of 2 × 8 × 8 in three classes."""
     convert = {"type": "ToDtype", "dtype": "float32", "scale": True}
     data = {"type": "FakeImages", "size": 80, "image_size": [2, 8, 8], "num_classes": 3, "transforms": [convert]}
-    return partial(draw, tmp_path, data=data, **CLASSES)
+    return partial(_drawn, tmp_path, data=data, **CLASSES)
 
 
 @pytest.fixture
@@ -166,10 +176,10 @@ def tokens(tmp_path: Path) -> MakeSubject:
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
     data = {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}
-    return partial(draw, tmp_path, data=data, **CLASSES)
+    return partial(_drawn, tmp_path, data=data, **CLASSES)
 
 
-def draw(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:
+def _drawn(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:
     """A subject of these layers on this data, all of whose numbers are drawn."""
     spec = folder / "spec.json"
     spec.write_text(json.dumps(linear(model__layers=list(layers), **changes)), encoding="utf-8")
@@ -229,8 +239,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         runtime: Path, model: Path, batches: Sequence[Mapping[str, Array]], options: Mapping[str, str | int]
     ) -> Answers:
         here = import_module(f"exporters.runtimes.{runtime.stem}")
-        loaded = here.load(str(model), dict(options))
         copies = [{name: array.copy() for name, array in batch.items()} for batch in batches]
-        return Answers(tuple(tuple(here.run(loaded, batch)) for batch in copies), here.version())
+        try:
+            loaded = here.load(str(model), dict(options))
+            return Answers(tuple(tuple(here.run(loaded, batch)) for batch in copies), here.version())
+        except Exception as error:  # a runtime may raise anything, and its process would end
+            raise ProofFailed(f"{runtime.stem} cannot run {model.name}: {error}", "nothing was published") from error
 
     monkeypatch.setattr(proof, "ask", ask)
