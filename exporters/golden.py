@@ -145,3 +145,14 @@ def write(golden: Golden, folder: Path, input_name: str, output_name: str) -> No
 def pooled(arrays: Sequence[Array]) -> Array:
     """Return the numbers of all batches, one behind the other, in float64."""
     return np.concatenate([array.ravel() for array in arrays]).astype(np.float64)
+
+
+def difference(found: Tensor, truth: Array) -> float:
+    """Return the largest difference from R64; infinite where the shapes, or the places of infinite numbers, differ."""
+    if tuple(found.shape) != truth.shape:
+        return float("inf")
+    finite = np.isfinite(truth)
+    mine = found.numpy()
+    if not np.array_equal(np.isfinite(mine), finite):
+        return float("inf")
+    return float(np.abs(mine - truth)[finite].max(initial=0.0))

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from torch import Tensor
 
 from exporters.float64.replay import Replay
-from exporters.golden import Array, Golden, Question
+from exporters.golden import Golden, Question, difference
 from exporters.subject import Subject
 
 LIMIT = 1e-6  # of S: constants of the graph are float32 where the module's are float64, worth about 1e-8 to 1e-7
@@ -29,7 +28,7 @@ def float64_error(subject: Subject, golden: Golden, path: Path) -> float:
     for question in asked:
         count = len(question.rows) or ROWS
         found = replay.run({subject.input_name: question.inputs[:count]})[subject.output_name]
-        worst = max(worst, _difference(found, question.truth[:count]))
+        worst = max(worst, difference(found, question.truth[:count]))
     return worst / scale if scale else worst
 
 
@@ -37,13 +36,3 @@ def _chosen(golden: Golden) -> tuple[Question, ...]:
     """Return one batch of each length, and the probes."""
     lengths = {question.inputs.shape[1:]: question for question in golden.held_out if len(question.inputs) >= ROWS}
     return (*lengths.values(), *golden.probes)
-
-
-def _difference(found: Tensor, truth: Array) -> float:
-    if tuple(found.shape) != truth.shape:
-        return float("inf")
-    finite = np.isfinite(truth)
-    mine = found.numpy()
-    if not np.array_equal(np.isfinite(mine), finite):
-        return float("inf")
-    return float(np.abs(mine - truth)[finite].max(initial=0.0))

@@ -7,14 +7,17 @@ import json
 import warnings
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from torch import nn
 
 from exporters import culprit
 from exporters.axes import free_axes
+from exporters.golden import Golden, difference
 from exporters.subject import Subject
-from exporters.weights import require_equal
+from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
 from zoo.shapes import Value
 
@@ -73,9 +76,37 @@ def verify_weights(subject: Subject, path: Path) -> int:
     """Return how many tensors of the file are the module's, bit for bit.
 
     Raises:
-        ProofFailed: one is not, or is absent.
+        ProofFailed: one is not, or is absent, or the file is none.
+    """
+    return require_equal(subject.module.state_dict(), _load(path).state_dict, path.name)
+
+
+def float64_error(subject: Subject, golden: Golden, path: Path) -> float | None:
+    """Return how far the program in float64 is from R64, over S = max|R64|; None where it holds float32 of its own."""
+    double = _load(path).module().double()
+    asked = golden.questions
+    scale = max(float(np.abs(question.truth[np.isfinite(question.truth)]).max(initial=0.0)) for question in asked)
+    worst = 0.0
+    for question in asked:
+        rows = question.inputs
+        try:
+            with torch.no_grad():
+                found = double(rows.double() if rows.is_floating_point() else rows)
+        except RuntimeError:
+            return None  # such as the first state of an LSTM, which it makes itself
+        worst = max(worst, difference(found, question.truth))
+    return worst / scale if scale else worst
+
+
+def _load(path: Path) -> torch.export.ExportedProgram:
+    """Return the program of a file.
+
+    Raises:
+        ProofFailed: the file is none.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stored = torch.export.load(str(path)).state_dict
-    return require_equal(subject.module.state_dict(), stored, path.name)
+        try:
+            return torch.export.load(str(path))
+        except (RuntimeError, ValueError, KeyError, BadZipFile, AssertionError) as error:
+            raise unreadable(path, error) from error

@@ -12,7 +12,7 @@ from torch import nn
 
 from exporters import culprit
 from exporters.subject import Subject
-from exporters.weights import require_equal
+from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
 from zoo.shapes import Value
 
@@ -86,9 +86,12 @@ def verify_weights(subject: Subject, path: Path) -> int:
     """Return how many tensors of the file are the module's, bit for bit.
 
     Raises:
-        ProofFailed: one is not, or is absent.
+        ProofFailed: one is not, or is absent, or the file is none.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        stored = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch
+        try:
+            stored = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch
+        except (RuntimeError, ValueError) as error:
+            raise unreadable(path, error) from error
     return require_equal(subject.module.state_dict(), stored, path.name)

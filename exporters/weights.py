@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from zoo.errors import ProofFailed
+from zoo.errors import ProofFailed, reason
 
 
 def require_equal(mine: Mapping[str, Tensor], stored: Mapping[str, Tensor], file: str) -> int:
@@ -29,3 +30,9 @@ def equal(first: Tensor, second: Tensor) -> bool:
     """Return whether two tensors have the same shape, dtype and bits."""
     a, b = (np.ascontiguousarray(tensor.detach().cpu().numpy()) for tensor in (first, second))
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def unreadable(path: Path, error: Exception) -> ProofFailed:
+    """Return the error that a file cannot be loaded again."""
+    message = f"{path.name} cannot be loaded: {reason(error)}"
+    return ProofFailed(message, "nothing was published; please report the spec")

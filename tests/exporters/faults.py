@@ -47,11 +47,15 @@ def plant_fault(monkeypatch: pytest.MonkeyPatch, name: Format, fault: Fault) -> 
 
 
 class Around(nn.Module):
-    """A module around another one."""
+    """A module around another one, whose tensors keep their names."""
+
+    inner: nn.Module
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
-        self.inner = inner
+        self.__dict__["inner"] = inner  # no child: its children are this module's own
+        for name, child in inner.named_children():
+            self.add_module(name, child)
 
 
 Fault = Callable[[nn.Sequential], None] | type[Around]

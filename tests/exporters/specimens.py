@@ -122,9 +122,9 @@ def subject(trained_run: Run) -> Subject:
 
 @pytest.fixture(scope="session")
 def published(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Published:
-    """The trained perceptron as an ONNX and a TorchScript file, proven; tests read it only."""
+    """The trained perceptron in every format, proven; tests read it only."""
     folder = tmp_path_factory.mktemp("published") / "export"
-    made = bundle.publish(subject, ["onnx", "torchscript"], bundle.Destination(folder))
+    made = bundle.publish(subject, ["onnx", "torchscript", "pt2"], bundle.Destination(folder))
     return Published(folder, subject, made)
 
 
@@ -142,7 +142,7 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
     here = home / "some-project"
     here.mkdir()
     environment = os.environ | {"HOME": str(home), "USER": user, "LOGNAME": user, "PYTHONHASHSEED": seed}
-    command = [sys.executable, "-c", "import cli; cli.main()", "export", str(run.path), "--onnx", "--torchscript"]
+    command = [sys.executable, "-c", "import cli; cli.main()", "export", str(run.path), "--onnx", "--torchscript", "--pt2"]
     subprocess.run([*command, "--out", "export"], cwd=here, env=environment, check=True, capture_output=True)
     names = (user, "some-project", str(run.path), str(REPOSITORY), sys.prefix, "site-packages", tempfile.gettempdir())
     host = platform.node()

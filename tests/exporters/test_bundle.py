@@ -27,6 +27,7 @@ pytest_plugins = ["specimens"]
 def test_an_honest_export_holds_the_files_the_golden_data_the_certificate_and_the_card(published: Published) -> None:
     assert {name for name, content in contents(published.folder).items() if content is not None} == {
         "model.onnx",
+        "model.pt2",
         "model.torchscript",
         "test_data_set_0/input_0.pb",
         "test_data_set_0/output_0.pb",
@@ -43,6 +44,7 @@ def test_every_proof_of_a_published_bundle_says_equal(published: Published) -> N
     assert [(proof.format, proof.verdict, proof.reason) for proof in published.certificate.proofs] == [
         ("onnx", "equal", ""),
         ("torchscript", "equal", ""),
+        ("pt2", "equal", ""),
     ]
 
 
@@ -104,7 +106,8 @@ def test_a_fault_planted_in_the_module_is_refused_and_nothing_is_published(
 
     ways = (
         "ONNX: the file declares ",
-        "in the ONNX graph is not the model's",
+        " is not the model's, bit for bit",
+        "the float64 replay does not know training_mode",
         "is not the model: in float64",
         " is different: ",
     )
@@ -155,7 +158,7 @@ def test_a_fault_in_one_format_withholds_the_others_too(
     with pytest.raises(ProofFailed) as refused:
         publish(subject, FORMATS, Destination(tmp_path / "export"))
 
-    message = "model.torchscript is different: it is not equal to eager torch bit for bit"
+    message = "0.weight in model.torchscript is not the model's, bit for bit"
     assert (refused.value.message, refused.value.remedy) == (message, "nothing was published; please report the spec")
     assert contents(tmp_path) == {}
 

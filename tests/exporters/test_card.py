@@ -42,7 +42,7 @@ def rendered(image_subject: Subject, published: Published) -> str:
     return card.render(image_subject, published.certificate.proofs[:1])
 
 
-@pytest.mark.parametrize("index", [0, 1], ids=["onnx", "torchscript"])
+@pytest.mark.parametrize("index", [0, 1, 2], ids=["onnx", "torchscript", "pt2"])
 def test_the_snippets_run_as_they_stand_where_the_bundle_was_copied_to(
     published: Published, readme: str, tmp_path: Path, index: int
 ) -> None:
@@ -95,10 +95,10 @@ def test_the_preprocessing_of_an_image_is_told_in_order(rendered: str) -> None:
 
 
 def test_there_is_a_snippet_for_each_exported_file_and_no_other(published: Published) -> None:
-    onnx, torchscript = published.certificate.proofs
+    proofs = published.certificate.proofs
 
-    snippets = [code(card.render(published.subject, [proof]), "python") for proof in (onnx, torchscript)]
-    assert [len(found) for found in snippets] == [1, 1]
+    snippets = [code(card.render(published.subject, [proof]), "python") for proof in proofs]
+    assert [len(found) for found in snippets] == [1, 1, 1]
     assert "onnxruntime" in snippets[0][0]
     assert "onnxruntime" not in snippets[1][0]
 
@@ -116,7 +116,7 @@ def test_the_proof_stands_with_a_line_for_each_way_a_file_was_run(readme: str, p
         for proof in published.certificate.proofs
         for ran in proof.executions
     ]
-    assert len(lines) == 3
+    assert len(lines) == 4
 
 
 def test_the_spec_stands_whole(readme: str, published: Published) -> None:

@@ -118,7 +118,7 @@ def test_it_lists_every_other_file_of_the_bundle(published: Published) -> None:
     names = {path.relative_to(published.folder).as_posix() for path in published.folder.rglob("*") if path.is_file()}
 
     assert {record.name for record in published.certificate.files} == names - {"certificate.json"}
-    assert len(published.certificate.files) == 5
+    assert len(published.certificate.files) == 6
 
 
 def test_the_size_and_hash_of_every_file_are_those_on_the_disk(published: Published) -> None:
@@ -150,7 +150,7 @@ def test_it_says_with_what_and_when_it_was_made(published: Published) -> None:
 
 
 def test_it_holds_the_numbers_of_every_way_a_file_was_run(published: Published) -> None:
-    onnx, torchscript = published.certificate.proofs
+    onnx, torchscript, pt2 = published.certificate.proofs
 
     assert [(execution.runtime, execution.mode) for execution in onnx.executions] == [
         ("onnxruntime", "optimised"),
@@ -159,24 +159,24 @@ def test_it_holds_the_numbers_of_every_way_a_file_was_run(published: Published) 
     assert [(execution.runtime, execution.mode) for execution in torchscript.executions] == [
         ("torch.jit", "fresh process")
     ]
-    compared = [found for proof in (onnx, torchscript) for ran in proof.executions for found in ran.comparisons]
+    compared = [found for proof in (onnx, torchscript, pt2) for ran in proof.executions for found in ran.comparisons]
     assert all(0 <= found.file_max <= found.max_limit for found in compared)
     assert all(0 <= found.file_rms <= found.rms_limit for found in compared)
     questions = [*(f"batch of {rows}" for rows in golden.BATCHES), *golden.PROBES]
-    for ran in (*onnx.executions, *torchscript.executions):
+    for ran in (*onnx.executions, *torchscript.executions, *pt2.executions):
         assert (ran.whole.question, ran.whole.rows) == ("all batches", sum(golden.BATCHES))
         assert ran.whole.file_max > 0
         assert [found.question for found in ran.comparisons[1:]] == questions
 
 
 def test_it_holds_what_float64_and_the_decisions_say(published: Published) -> None:
-    onnx, torchscript = published.certificate.proofs
+    onnx, torchscript, pt2 = published.certificate.proofs
 
     assert onnx.float64_error is not None
     assert 0 < onnx.float64_error < 1e-6
     assert onnx.decisions is not None
     assert (onnx.decisions.flips, onnx.decisions.rows) == ((), len(published.subject.rows))
-    assert torchscript.weights == len(published.subject.module.state_dict())
+    assert torchscript.weights == pt2.weights == len(published.subject.module.state_dict())
     assert min(onnx.export_seconds, onnx.proof_seconds) > 0
 
 

@@ -204,7 +204,7 @@ def test_a_fault_planted_in_a_model_of_tokens_is_refused(
     before = contents(tmp_path)
     plant_fault(monkeypatch, name, fault)
 
-    with pytest.raises((ProofFailed, RuntimeError)):
+    with pytest.raises((ProofFailed, ExportError)):
         publish(subject, [name], Destination(tmp_path / "export"))
     assert contents(tmp_path) == before
 
