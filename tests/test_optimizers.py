@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import nn, optim
 
 from declaring import declared, default_of, frozen, options_of, torch_options
-from zoo.optimizers import OPTIMIZERS, Group, Optimizer
+from zoo.optimizers import OPTIMIZERS, Decaying, Group, Optimizer
 
 Options = dict[str, Any]  # Any: JSON values
 
@@ -102,7 +102,7 @@ def torchs(name: str, options: Options, parameters: list[tuple[str, nn.Parameter
     return found
 
 
-OPTIONS = [(member, option) for member in MEMBERS for option in options_of(member, "groups")]
+OPTIONS = [(member, option) for member in MEMBERS for option in options_of(member, "groups", "decay")]
 
 
 def test_each_optimizer_of_torch_is_in_the_language_or_has_a_reason() -> None:
@@ -114,7 +114,7 @@ def test_each_optimizer_of_torch_is_in_the_language_or_has_a_reason() -> None:
 @pytest.mark.parametrize("member", MEMBERS)
 def test_each_option_of_torch_is_in_the_language_or_has_a_reason(member: type[Optimizer]) -> None:
     reasons = set(OPTION_REASONS) | {option for name, option in OWN_REASONS if name == member.__name__}
-    assert set(torch_options(getattr(optim, member.__name__))) - reasons == set(options_of(member, "groups"))
+    assert set(torch_options(getattr(optim, member.__name__))) - reasons == set(options_of(member, "groups", "decay"))
 
 
 def test_each_reason_is_of_an_option_that_torch_has() -> None:
@@ -129,7 +129,7 @@ def test_the_type_is_the_name_of_the_class(member: type[Optimizer]) -> None:
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_every_option_has_a_value_to_be_honoured(member: type[Optimizer]) -> None:
-    assert sorted(HONOURED[member.__name__]) == sorted(options_of(member, "groups"))
+    assert sorted(HONOURED[member.__name__]) == sorted(options_of(member, "groups", "decay"))
 
 
 @pytest.mark.parametrize(("member", "option"), OPTIONS)
@@ -166,7 +166,7 @@ def test_the_built_optimizer_steps_to_the_bits_of_torchs(member: type[Optimizer]
 @pytest.mark.parametrize("member", MEMBERS)
 def test_a_group_has_the_options_of_its_optimizer_without_defaults(member: type[Optimizer]) -> None:
     (group, _) = get_args(member.model_fields["groups"].annotation)
-    assert options_of(group, "match") == options_of(member, "groups")
+    assert options_of(group, "match") == options_of(member, "groups", "decay")
     assert not any("default" in option for option in group.model_json_schema()["properties"].values())
 
 
@@ -189,6 +189,44 @@ def test_the_first_group_that_matches_takes_a_parameter_and_the_rest_come_first(
     built = optimizer.build(parameters)
     assert [[len(p) for p in group["params"]] for group in built.param_groups] == [[2], [3, 5], [4], []]
     assert [group["lr"] for group in built.param_groups] == [1e-3, 0.1, 0.2, 0.3]
+
+
+DECAYING = [member for member in MEMBERS if issubclass(member, Decaying)]
+
+
+def test_each_optimizer_with_a_weight_decay_can_spare_vectors() -> None:
+    assert [member for member in MEMBERS if "weight_decay" in member.model_fields] == DECAYING
+
+
+@pytest.mark.parametrize("member", DECAYING)
+def test_vectors_that_are_spared_step_as_a_group_without_decay(member: type[Optimizer]) -> None:
+    name, ours, theirs = member.__name__, named(), named()
+    built = optimizer_of(name, {"weight_decay": 0.375, "decay": "matrices"}).build(ours)
+    groups = [{"params": [theirs[0][1]]}, {"params": [theirs[1][1]], "weight_decay": 0.0}]
+    assert stepped(built, ours) == stepped(getattr(optim, name)(groups, weight_decay=0.375), theirs)
+
+
+def test_spared_vectors_keep_the_other_options_of_their_groups_and_stand_behind_all_matrices() -> None:
+    parameters = named(((2, 2), (3,), (4, 1), (5,)))
+    groups = [{"match": "fc.*", "lr": 0.1, "weight_decay": 0.5}]
+    built = optimizer_of("AdamW", {"groups": groups, "decay": "matrices"}).build(parameters)
+    assert [[name for name, p in parameters if p in set(group["params"])] for group in built.param_groups] == [
+        ["conv.weight"],
+        ["fc.weight"],
+        ["conv.bias"],
+        ["fc.bias"],
+    ]
+    assert [group["lr"] for group in built.param_groups] == [1e-3, 0.1, 1e-3, 0.1]
+    assert [group["weight_decay"] for group in built.param_groups] == [0.01, 0.5, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.0, "groups": [{"match": "*", "lr": 1.0}]}], ids=str)
+def test_a_decay_of_nothing_says_what_to_write(options: Options) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        optimizer_of("SGD", {"decay": "matrices", **options})
+    assert refusal.value.errors()[0]["msg"] == (
+        'Value error, decay says nothing without a weight_decay; write one above 0, or "decay": "all"'
+    )
 
 
 def test_frozen_parameters_are_left_out() -> None:

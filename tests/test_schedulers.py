@@ -483,3 +483,13 @@ def test_one_cycle_fits_each_training_that_torch_can_step(
 def test_a_value_out_of_bounds_is_refused(name: str, options: Options) -> None:
     with pytest.raises(ValidationError):
         scheduler_of(name, frozen(options))
+
+
+def test_numbers_for_groups_hold_for_their_spared_vectors_too() -> None:
+    groups = [{"match": "b.*", "lr": 0.1}]
+    declaring = optimizer_of("AdamW", decay="matrices", groups=groups)
+    named = [(name, nn.Parameter(torch.ones(size))) for name, size in {"a.w": (2, 2), "a.b": (2,), "b.b": (2,)}.items()]
+    built = declaring.build(named)
+    scheduler = scheduler_of("ReduceLROnPlateau", {"min_lr": [0.25, 0.5]}).build(built, 6)
+    assert isinstance(scheduler, lr_scheduler.ReduceLROnPlateau)
+    assert scheduler.min_lrs == [0.25, 0.5, 0.25, 0.5]

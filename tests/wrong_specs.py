@@ -157,6 +157,28 @@ AGREEMENT: Corpus = {
         linear(freeze=["*"]),
         ("freeze", "every tensor is frozen, so nothing is trained", 'let one go: add "!0.bias"'),
     ),
+    "a decay of matrices where only a bias has one": (
+        linear(
+            optimizer={
+                "type": "SGD",
+                "groups": [{"match": "0.bias", "weight_decay": 0.1}],
+                "decay": "matrices",
+            }
+        ),
+        (
+            "optimizer.decay",
+            'decay is "matrices", but no matrix is trained with a weight_decay',
+            "write a weight_decay of 0, and remove decay",
+        ),
+    ),
+    "a decay of matrices where the bias is frozen": (
+        linear(optimizer={"type": "AdamW", "decay": "matrices"}) | {"freeze": ["0.bias"]},
+        (
+            "optimizer.decay",
+            'decay is "matrices", but no bias or norm is trained with a weight_decay',
+            'write "decay": "all"',
+        ),
+    ),
     "a group of what is not there": (
         linear(optimizer={"type": "SGD", "groups": [{"match": "fc.*", "lr": 0.1}]}),
         (

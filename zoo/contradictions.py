@@ -9,6 +9,7 @@ from zoo.checked import CheckedSpec
 from zoo.errors import Path, Problem, ShapeError
 from zoo.initializers import Filling
 from zoo.nearest import suggestion
+from zoo.optimizers import Decaying
 from zoo.override import echo
 from zoo.patterns import idle, selected
 from zoo.placing import shown
@@ -24,7 +25,7 @@ def contradictions(checked: CheckedSpec) -> list[Problem]:
     problems = agreement(checked)
     too_many = list(_too_many_patterns(checked))
     judges = (_scheduler_problems, _train_problems)
-    for judge in judges if too_many else (_batch_problems, *judges, _pattern_problems, _init_problems):
+    for judge in judges if too_many else (_batch_problems, *judges, _pattern_problems, _decay_problems, _init_problems):
         problems += judge(checked)
     problems += too_many
     return problems
@@ -69,6 +70,22 @@ def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
             message = "the groups above take every tensor that this one matches"
             yield source.problem(path, message, "put the group with fewer tensors first")
         left = [name for name in left if name not in taken]
+
+
+def _decay_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield a problem where all that is trained decays, or nothing, though the optimizer says a part."""
+    optimizer, sizes = checked.spec.optimizer, checked.parameters
+    if not isinstance(optimizer, Decaying) or not optimizer.spares_vectors:
+        return
+    frozen, decays = set(selected(checked.spec.freeze, list(sizes))), optimizer.weight_decays()
+    owners = optimizer.owners(name for name in sizes if name not in frozen)
+    matrices = {len(sizes[name]) >= 2 for name, owner in owners.items() if decays[0 if owner is None else owner + 1]}
+    if len(matrices) == 1:
+        one, remedy = "bias or norm", 'write "decay": "all"'
+        if matrices == {False}:
+            one, remedy = "matrix", "write a weight_decay of 0, and remove decay"
+        message = f'decay is "matrices", but no {one} is trained with a weight_decay'
+        yield checked.source.problem(("optimizer", "decay"), message, remedy)
 
 
 def _idle(

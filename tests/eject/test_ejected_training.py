@@ -93,6 +93,17 @@ TRAINED: dict[str, Document] = {
             "groups": [{"match": ["*.bias", "!last.*"], "weight_decay": 0.0}, {"match": "last.*", "lr": 0.1}],
         },
     ),
+    "decay of matrices": trained({}, optimizer={"type": "AdamW", "lr": 0.1, "decay": "matrices"}),
+    "decay of matrices in groups under a cycle": trained(
+        {},
+        optimizer={
+            "type": "SGD",
+            "momentum": 0.9,
+            "groups": [{"match": "last.*", "weight_decay": 0.1}],
+            "decay": "matrices",
+        },
+        scheduler={"type": "OneCycleLR", "max_lr": [0.01, 0.1], "cycle_momentum": False, "interval": "step"},
+    ),
     "groups of what is not frozen": trained(
         {}, optimizer={"type": "SGD", "groups": [{"match": "last.bias", "lr": 0.1, "momentum": 0.5}]}
     )

@@ -83,10 +83,15 @@ def bits(state: dict[str, torch.Tensor]) -> list[bytes]:
     return [tensor.numpy().tobytes() for tensor in state.values()]
 
 
-def plain(spec: CheckedSpec, model: nn.Module, scheduled: bool = False) -> list[bytes]:
+Optimize = Callable[[nn.Module], torch.optim.Optimizer]
+
+
+def plain(
+    spec: CheckedSpec, model: nn.Module, scheduled: bool = False, optimize: Optimize | None = None
+) -> list[bytes]:
     """The weights after the tutorials' loop; the model is freshly drawn from the spec's seed."""
     document, rows = spec.spec, load_rows(spec, "train")
-    optimizer = document.optimizer.build(model.named_parameters())
+    optimizer = document.optimizer.build(model.named_parameters()) if optimize is None else optimize(model)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5) if scheduled else None
     loader = DataLoader(
         TensorDataset(rows.inputs, rows.targets),
@@ -108,13 +113,18 @@ def plain(spec: CheckedSpec, model: nn.Module, scheduled: bool = False) -> list[
     return bits(model.state_dict())
 
 
-def require_exact(spec: CheckedSpec, build: Callable[[], nn.Module] | None = None, scheduled: bool = False) -> Training:
+def require_exact(
+    spec: CheckedSpec,
+    build: Callable[[], nn.Module] | None = None,
+    scheduled: bool = False,
+    optimize: Optimize | None = None,
+) -> Training:
     """Both loops give the same bits, and the steps were replayed."""
     state, training = trained(spec)
     assert training.strides.replays
     torch.manual_seed(spec.spec.train.seed)
     model = initialized_model(spec) if build is None else build()
-    assert bits(state.model.state_dict()) == plain(spec, model, scheduled)
+    assert bits(state.model.state_dict()) == plain(spec, model, scheduled, optimize)
     return training
 
 
@@ -190,6 +200,26 @@ def test_other_optimizers_move_replayed_gradients(name: str) -> None:
 def test_parameter_groups_move_at_their_own_rates() -> None:
     groups = [{"match": "*.bias", "lr": 0.1, "weight_decay": 0.0}]
     require_exact(classifying(CNN, [1, 12, 12], optimizer={"type": "AdamW", "groups": groups}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("AdamW", {"lr": 0.002, "weight_decay": 0.3}), ("SGD", {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.05})],
+)
+def test_biases_and_norms_that_do_not_decay_are_a_second_group_by_hand(kind: str, options: dict[str, float]) -> None:
+    def optimize(model: nn.Module) -> torch.optim.Optimizer:
+        decayed = [parameter for parameter in model.parameters() if parameter.dim() >= 2]
+        spared = [parameter for parameter in model.parameters() if parameter.dim() < 2]
+        groups = [{"params": decayed, **options}, {"params": spared, **options, "weight_decay": 0.0}]
+        made: torch.optim.Optimizer = getattr(torch.optim, kind)(groups)
+        return made
+
+    spec = classifying(CNN, [1, 12, 12], optimizer={"type": kind, "decay": "matrices", **options})
+    training = require_exact(spec, optimize=optimize)
+    assert training.strides.replay is not None
+    assert training.strides.replay.update is not None
+    other = classifying(CNN, [1, 12, 12], optimizer={"type": kind, **options})
+    assert bits(trained(other)[0].model.state_dict()) != bits(training.state.model.state_dict())
 
 
 def test_a_scheduler_moves_the_replayed_rate() -> None:

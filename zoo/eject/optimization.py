@@ -34,7 +34,8 @@ def optimizer_call(checked: CheckedSpec) -> str:
                 raise ExportError(f"optimizer.{name} cannot be ejected", f"eject a spec without optimizer.{name}")
         elif name == "lr" or _differs(default[name], value):
             options[name] = value
-    given = "parameter_groups(model)" if declared.parameter_groups else "model.parameters()"
+    grouped = declared.parameter_groups or declared.spares_vectors
+    given = "parameter_groups(model)" if grouped else "model.parameters()"
     if given == "model.parameters()" and checked.spec.freeze:
         given = "[parameter for parameter in model.parameters() if parameter.requires_grad]"
     return f"torch.optim.{kind}({', '.join([given, *keywords(options)])})"
@@ -47,12 +48,15 @@ def _differs(default: Any, value: Any) -> bool:
 
 def groups_source(checked: CheckedSpec) -> str:
     """Return the function that divides the parameters among the optimizer's groups; empty where it has none."""
-    groups = checked.spec.optimizer.parameter_groups
-    if not groups:
+    declared = checked.spec.optimizer
+    groups = declared.parameter_groups
+    if not groups and not declared.spares_vectors:
         return ""
+    said = "what no group takes, then the groups; the first that matches takes a parameter"
+    said = said if groups else "all parameters"
     lines = [
         "def parameter_groups(model: nn.Module) -> list[dict]:",
-        '    """Return what no group takes, then the groups; the first that matches takes a parameter."""',
+        f'    """Return {said}{"; then, apart, what does not decay" if declared.spares_vectors else ""}."""',
         "    groups = [",
         '        {"params": []},',
         *(f"        {{{', '.join(_entries(group.overrides()))}}}," for group in groups),
@@ -66,8 +70,18 @@ def groups_source(checked: CheckedSpec) -> str:
         word = "if" if index == 0 else "elif"
         lines += [f"{indent}{word} matches(name, {patterns(group.match)}):"]
         lines += [f'{indent}    groups[{index + 1}]["params"].append(parameter)']
-    lines += [f"{indent}else:", f'{indent}    groups[0]["params"].append(parameter)', "    return groups"]
-    return "\n".join(lines)
+    lines += [f"{indent}else:"] if groups else []
+    lines += [f'{indent}{"    " if groups else ""}groups[0]["params"].append(parameter)']
+    return "\n".join([*lines, *(_VECTORS if declared.spares_vectors else ["    return groups"])])
+
+
+_VECTORS = (
+    "    vectors = [",
+    '        group | {"params": [p for p in group["params"] if p.dim() < 2], "weight_decay": 0.0} for group in groups',
+    "    ]",
+    '    matrices = [group | {"params": [p for p in group["params"] if p.dim() >= 2]} for group in groups]',
+    "    return matrices + vectors",
+)
 
 
 def _entries(options: Mapping[str, object]) -> list[str]:
@@ -79,17 +93,19 @@ def scheduler_call(checked: CheckedSpec) -> str:
     declared = checked.spec.scheduler
     if declared is None:
         return ""
+    sets = 2 if checked.spec.optimizer.spares_vectors else 1
     if declared.interval == "epoch":
-        return _scheduler(declared, "EPOCHS")
+        return _scheduler(declared, "EPOCHS", sets)
     count = checked.spec.train.accumulation
     moves = "len(loader)" if count == 1 else f"math.ceil(len(loader) / {count})"
-    return _scheduler(declared, f"EPOCHS * {moves}")
+    return _scheduler(declared, f"EPOCHS * {moves}", sets)
 
 
-def _scheduler(declared: Scheduler, intervals: str) -> str:
+def _scheduler(declared: Scheduler, intervals: str, sets: int) -> str:
+    """Return the call of a scheduler, for so many sets of the optimizer's parameter groups."""
     kind = type(declared).__name__
     if isinstance(declared, SequentialLR | ChainedScheduler):
-        inner = f"[{', '.join(_scheduler(part, intervals) for part in declared.schedulers)}]"
+        inner = f"[{', '.join(_scheduler(part, intervals, sets) for part in declared.schedulers)}]"
         arguments = [inner, "optimizer"]
         if isinstance(declared, SequentialLR):
             arguments = ["optimizer", inner, f"milestones={literal(list(declared.milestones))}"]
@@ -97,7 +113,10 @@ def _scheduler(declared: Scheduler, intervals: str) -> str:
     fields = type(declared).model_fields
     options = {name: getattr(declared, name) for name in fields if name not in declared.own}
     options = {name: value for name, value in options.items() if value != fields[name].default}
-    options = {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
+    options = {
+        name: list(value) * (sets if name in declared.each else 1) if isinstance(value, tuple) else value
+        for name, value in options.items()
+    }
     written = [*keywords(options)]
     if isinstance(declared, OneCycleLR) and declared.total_steps is None:
         written.append(f"total_steps={intervals}")

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from zoo.choice import Choice
-from zoo.optimizers.optimizer import Group, Optimizer
+from zoo.optimizers.optimizer import Decaying, Group, Optimizer
 
 OPTIMIZERS = Choice(
     "optimizer",
@@ -15,4 +15,4 @@ OPTIMIZERS = Choice(
 )
 AnyOptimizer = Annotated[Optimizer, OPTIMIZERS]
 
-__all__ = ["OPTIMIZERS", "AnyOptimizer", "Group", "Optimizer"]
+__all__ = ["OPTIMIZERS", "AnyOptimizer", "Decaying", "Group", "Optimizer"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from zoo.optimizers.optimizer import Decay, Group, Optimizer, Options
+from zoo.optimizers.optimizer import Decay, Decaying, Group, Options
 from zoo.strict import NonNegative, Positive, model_validator
 
 
@@ -32,7 +32,7 @@ class AdamGroup(Group, AdamOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class Adam(Optimizer, AdamOptions):
+class Adam(Decaying, AdamOptions):
     """Steps scaled by running means of the gradient and of its square.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -54,7 +54,7 @@ class AdamWGroup(Group, AdamWOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class AdamW(Optimizer, AdamWOptions):
+class AdamW(Decaying, AdamWOptions):
     """Adam with decoupled weight decay.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html
@@ -76,7 +76,7 @@ class AdamaxGroup(Group, AdamaxOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class Adamax(Optimizer, AdamaxOptions):
+class Adamax(Decaying, AdamaxOptions):
     """Adam with the largest gradient in place of the mean square.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adamax.html
@@ -94,7 +94,7 @@ class DecoupledOptions(MeansOptions):
     """Weight decay as in AdamW: each step multiplies the weights by 1 - lr · weight_decay."""
 
 
-class Decoupled(Optimizer, DecoupledOptions):
+class Decoupled(Decaying, DecoupledOptions):
     """What RAdam and NAdam share."""
 
     @model_validator(mode="after")

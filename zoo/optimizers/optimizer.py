@@ -7,7 +7,7 @@ and those that a group writes take their place for the parameters that it matche
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from zoo.patterns import Patterns, matches
 from zoo.strict import Field, NonNegative, Strict, model_validator
@@ -70,6 +70,11 @@ class Optimizer(Strict):
         """Return the groups: each optimizer declares them with its own options."""
         return cast(tuple[Group, ...], getattr(self, "groups", ()))
 
+    @property
+    def spares_vectors(self) -> bool:
+        """Return whether biases and norms have parameter groups of their own, whose weights do not decay."""
+        return False
+
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
         self.judge(self.options())
@@ -91,7 +96,8 @@ class Optimizer(Strict):
     # Any: as above.
     def options(self) -> dict[str, Any]:
         """Return torch's options and their values, those for all parameters."""
-        return {name: getattr(self, name) for name in type(self).model_fields if name not in ("type", "groups")}
+        own = ("type", "groups", "decay")
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in own}
 
     def owners(self, names: Iterable[str]) -> dict[str, int | None]:
         """Return which group takes each parameter, counted from 0; None for those that no group takes."""
@@ -104,7 +110,8 @@ class Optimizer(Strict):
     def build(self, named_parameters: Iterable[tuple[str, nn.Parameter]]) -> optim.Optimizer:
         """Return the torch optimizer of these parameters; frozen ones are left out.
 
-        Its first parameter group holds what no group takes; then come the groups, in order.
+        Its first parameter group holds what no group takes; then come the groups, in order. Where vectors are spared,
+        these hold the matrices alone, and as many groups follow in the same order with the rest.
         """
         from torch import optim
 
@@ -117,5 +124,33 @@ class Optimizer(Strict):
                 *((index, group.overrides()) for index, group in enumerate(self.parameter_groups)),
             ]
         ]
+        if self.spares_vectors:
+            vectors = [group | {"params": [p for p in group["params"] if p.dim() < 2]} for group in groups]
+            matrices = [group | {"params": [p for p in group["params"] if p.dim() >= 2]} for group in groups]
+            groups = [*matrices, *(group | {"weight_decay": 0.0} for group in vectors)]
         built: optim.Optimizer = getattr(optim, type(self).__name__)(groups, **self.options())
         return built
+
+
+class Decaying(Optimizer):
+    """What the optimizers share that have a weight_decay."""
+
+    decay: Literal["all", "matrices"] = "all"
+    """What weight_decay takes: all parameters, or those of two axes or more, which leaves biases and norms out. This
+    option is zoo's own."""
+
+    @property
+    def spares_vectors(self) -> bool:
+        """Return whether weight_decay takes matrices alone."""
+        return self.decay == "matrices"
+
+    def weight_decays(self) -> tuple[float, ...]:
+        """Return the weight_decay of what no group takes, then that of each group."""
+        default: float = self.options()["weight_decay"]
+        return default, *(group.overrides().get("weight_decay", default) for group in self.parameter_groups)
+
+    @model_validator(mode="after")
+    def _matrices_decay(self) -> Self:
+        if self.spares_vectors and not any(self.weight_decays()):
+            raise ValueError('decay says nothing without a weight_decay; write one above 0, or "decay": "all"')
+        return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from zoo.optimizers.optimizer import Decay, Group, Optimizer, Options
+from zoo.optimizers.optimizer import Decay, Decaying, Group, Options
 from zoo.strict import Field, NonNegative, Positive, Probability
 
 
@@ -27,7 +27,7 @@ class AdadeltaGroup(Group, AdadeltaOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class Adadelta(Optimizer, AdadeltaOptions):
+class Adadelta(Decaying, AdadeltaOptions):
     """Steps scaled by the ratio of past steps to past gradients.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adadelta.html
@@ -59,7 +59,7 @@ class AdafactorGroup(Group, AdafactorOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class Adafactor(Optimizer, AdafactorOptions):
+class Adafactor(Decaying, AdafactorOptions):
     """Steps scaled by running mean squares that are kept for rows and columns only.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adafactor.html
@@ -91,7 +91,7 @@ class AdagradGroup(Group, AdagradOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class Adagrad(Optimizer, AdagradOptions):
+class Adagrad(Decaying, AdagradOptions):
     """Steps scaled by the sum of all past squares.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.Adagrad.html
@@ -125,7 +125,7 @@ class RMSpropGroup(Group, RMSpropOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class RMSprop(Optimizer, RMSpropOptions):
+class RMSprop(Decaying, RMSpropOptions):
     """Steps scaled by a running mean square of the gradient.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.RMSprop.html

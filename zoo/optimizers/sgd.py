@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from zoo.optimizers.optimizer import Group, Optimizer, Options
+from zoo.optimizers.optimizer import Decaying, Group, Optimizer, Options
 from zoo.strict import Field, NonNegative, Number, Positive
 
 
@@ -27,7 +27,7 @@ class SGDGroup(Group, SGDOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class SGD(Optimizer, SGDOptions):
+class SGD(Decaying, SGDOptions):
     """Stochastic gradient descent, with momentum on request.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
@@ -72,7 +72,7 @@ class ASGDGroup(Group, ASGDOptions):
     """Parameters with options of their own; an option that is not written is the optimizer's."""
 
 
-class ASGD(Optimizer, ASGDOptions):
+class ASGD(Decaying, ASGDOptions):
     """Averaged stochastic gradient descent; the average is in the optimizer's state, the weights are the last ones.
 
     Source: https://docs.pytorch.org/docs/stable/generated/torch.optim.ASGD.html

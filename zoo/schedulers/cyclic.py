@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from zoo.errors import ShapeError
 from zoo.optimizers.optimizer import Optimizer
-from zoo.schedulers.scheduler import Each, Scheduler, require_each
+from zoo.schedulers.scheduler import Each, Scheduler
 from zoo.strict import Count, Field, Positive, model_validator
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
@@ -18,6 +18,7 @@ class _Cyclic(Scheduler):
     """What CyclicLR and OneCycleLR share."""
 
     alone = True
+    each: ClassVar[tuple[str, ...]] = ("max_lr", "base_momentum", "max_momentum")
 
     max_lr: Each
     """The highest learning rate, for all or for each parameter group."""
@@ -42,7 +43,6 @@ class _Cyclic(Scheduler):
             ShapeError: with the option that does not fit.
         """
         super().require(optimizer, intervals)
-        require_each(self, optimizer, "max_lr", "base_momentum", "max_momentum")
         moved = ["lr"]
         if self.cycle_momentum:
             momentum = "momentum" if "momentum" in optimizer.options() else "betas"
@@ -73,6 +73,7 @@ class CyclicLR(_Cyclic):
     """
 
     horizon_option = "step_size_up"
+    each = (*_Cyclic.each, "base_lr")
 
     type: Literal["CyclicLR"]
     base_lr: Each
@@ -100,15 +101,6 @@ class CyclicLR(_Cyclic):
     def horizon(self) -> int:
         """Return the first interval at the top."""
         return self.step_size_up + 1
-
-    def require(self, optimizer: Optimizer, intervals: int) -> None:
-        """Refuse also lowest rates that are not one for each parameter group.
-
-        Raises:
-            ShapeError: with the option that does not fit.
-        """
-        super().require(optimizer, intervals)
-        require_each(self, optimizer, "base_lr")
 
 
 class OneCycleLR(_Cyclic):

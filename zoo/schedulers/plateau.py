@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from zoo.optimizers.optimizer import Optimizer
-from zoo.schedulers.scheduler import Each, Scheduler, require_each
+from zoo.schedulers.scheduler import Each, Scheduler
 from zoo.strict import LARGEST_SIZE, Field, NonNegative, model_validator
 
 Waiting = Annotated[int, Field(ge=0, le=LARGEST_SIZE)]
@@ -19,6 +18,7 @@ class ReduceLROnPlateau(Scheduler):
 
     alone = True
     horizon_option = "patience"
+    each = ("min_lr",)
     own = ("type", "interval", "metric")
 
     type: Literal["ReduceLROnPlateau"]
@@ -59,12 +59,3 @@ class ReduceLROnPlateau(Scheduler):
     def horizon(self) -> int:
         """Return the first interval that can have another rate."""
         return self.patience + 3
-
-    def require(self, optimizer: Optimizer, intervals: int) -> None:
-        """Refuse a training that is too short, and a list that is not one number for each parameter group.
-
-        Raises:
-            ShapeError: with the option that does not fit.
-        """
-        super().require(optimizer, intervals)
-        require_each(self, optimizer, "min_lr")

@@ -24,6 +24,8 @@ class Scheduler(Strict):
     """The option that says the horizon."""
     own: ClassVar[tuple[str, ...]] = ("type", "interval")
     """The options that torch does not have."""
+    each: ClassVar[tuple[str, ...]] = ()
+    """The options that may say one number for each parameter group."""
 
     interval: Literal["epoch", "step"] = "epoch"
     """What is counted, and after which the rate moves: epochs, or steps of the optimizer. This option is zoo's own."""
@@ -63,6 +65,23 @@ class Scheduler(Strict):
         if self.limit is not None and self.limit < intervals:
             message = f"{name} ends after {self.limit:,} {self.interval}s, but it has {intervals:,} {units}"
             raise ShapeError(message, self._remedy("more"), self.horizon_option)
+        self._require_each(1 + len(optimizer.parameter_groups))
+
+    def _require_each(self, groups: int) -> None:
+        """Refuse lists that do not have one number for each parameter group.
+
+        Raises:
+            ShapeError: a list is shorter or longer.
+        """
+        for option in self.each:
+            value = getattr(self, option)
+            if isinstance(value, tuple) and len(value) != groups:
+                raise ShapeError(
+                    f"{type(self).__name__} has {len(value)} number(s) in {option}, "
+                    f"but the optimizer has {groups} parameter group(s)",
+                    f"write one number for all, or {groups}: for what no group takes, then for each group",
+                    option,
+                )
 
     def _remedy(self, other: str) -> str:
         remedy = f"write {other} in {self.horizon_option}" if self.horizon_option else "train longer"
@@ -73,9 +92,11 @@ class Scheduler(Strict):
         """Return the torch scheduler of this optimizer, for a training of so many intervals."""
         from torch.optim import lr_scheduler
 
-        built: optim.lr_scheduler.LRScheduler = getattr(lr_scheduler, type(self).__name__)(
-            optimizer, **self._options(intervals)
-        )
+        options = self._options(intervals)
+        for name in self.each:
+            if isinstance(options[name], list):  # torch may have a second set of the groups: see Optimizer.build
+                options[name] *= len(optimizer.param_groups) // len(options[name])
+        built: optim.lr_scheduler.LRScheduler = getattr(lr_scheduler, type(self).__name__)(optimizer, **options)
         return built
 
     # Any: the values of torch's options.
@@ -83,21 +104,3 @@ class Scheduler(Strict):
         """Return torch's options and their values; a list stands for a tuple, as torch wants it."""
         options = {name: getattr(self, name) for name in type(self).model_fields if name not in self.own}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in options.items()}
-
-
-def require_each(scheduler: Scheduler, optimizer: Optimizer, *options: str) -> None:
-    """Refuse lists that do not have one number for each parameter group.
-
-    Raises:
-        ShapeError: a list is shorter or longer.
-    """
-    groups = 1 + len(optimizer.parameter_groups)
-    for option in options:
-        value = getattr(scheduler, option)
-        if isinstance(value, tuple) and len(value) != groups:
-            raise ShapeError(
-                f"{type(scheduler).__name__} has {len(value)} number(s) in {option}, "
-                f"but the optimizer has {groups} parameter group(s)",
-                f"write one number for all, or {groups}: for what no group takes, then for each group",
-                option,
-            )
