@@ -178,7 +178,6 @@ def test_an_unknown_option_is_refused(model: type[BaseModel], document: Document
         (Train, {"epochs": True, "batch_size": 1}, "int_type"),
         (Train, {"epochs": "1", "batch_size": 1}, "int_type"),
         (Train, {"epochs": 1.5, "batch_size": 1}, "int_type"),
-        (Train, {"epochs": None, "batch_size": 1}, "int_type"),
         (Train, {"epochs": [1], "batch_size": 1}, "int_type"),
         (Train, {"epochs": 1, "batch_size": 1, "shuffle": 1}, "bool_type"),
         (Train, {"epochs": 1, "batch_size": 1, "shuffle": 0.0}, "bool_type"),
@@ -306,6 +305,7 @@ def test_a_document_holds_json_values_alone(document: Document) -> None:
                 "precision": "fp32",
                 "deterministic": False,
                 "compile": False,
+                "strategy": "ddp",
             },
         ),
         (

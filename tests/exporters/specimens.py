@@ -142,7 +142,16 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
     here = home / "some-project"
     here.mkdir()
     environment = os.environ | {"HOME": str(home), "USER": user, "LOGNAME": user, "PYTHONHASHSEED": seed}
-    command = [sys.executable, "-c", "import cli; cli.main()", "export", str(run.path), "--onnx", "--torchscript", "--pt2"]
+    command = [
+        sys.executable,
+        "-c",
+        "import cli; cli.main()",
+        "export",
+        str(run.path),
+        "--onnx",
+        "--torchscript",
+        "--pt2",
+    ]
     subprocess.run([*command, "--out", "export"], cwd=here, env=environment, check=True, capture_output=True)
     names = (user, "some-project", str(run.path), str(REPOSITORY), sys.prefix, "site-packages", tempfile.gettempdir())
     host = platform.node()

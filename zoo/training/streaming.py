@@ -170,12 +170,14 @@ class Stream:
             batches = iter(loader)
         try:
             yield from batches
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError, EOFError) as error:
             lost = re.search(r"DataLoader worker \(pid\(?s?\)? ([\d, ]+)\)", str(error))
-            if lost is None:
+            if lost is None and isinstance(error, RuntimeError):
                 raise
+            # A process that dies while it hands over a batch leaves half of it in the pipe.
+            who = "" if lost is None else f" (pid {lost[1].strip()})"
             raise WorkerLost(
-                f"a process that reads rows has died (pid {lost[1].strip()}): "
+                f"a process that reads rows has died{who}: "
                 f"the machine ran out of memory or of shared memory, or somebody ended it",
                 "write fewer data.workers (0: none), or a smaller train.batch_size",
             ) from error
