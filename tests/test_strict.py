@@ -28,7 +28,7 @@ from zoo.source import Source
 from zoo.spec import Spec, parse
 from zoo.strict import Strict, field_docstrings
 from zoo.templates import expand
-from zoo.train import Train
+from zoo.train import EarlyStopping, Train
 from zoo.transforms.conversion import Normalize
 
 Document = dict[str, object]
@@ -294,19 +294,8 @@ def test_a_document_holds_json_values_alone(document: Document) -> None:
         ),
         (LayerNorm(type="LayerNorm"), {"type": "LayerNorm", "eps": 1e-5, "elementwise_affine": True, "bias": True}),
         (
-            Train(epochs=1, batch_size=2),
-            {
-                "epochs": 1,
-                "batch_size": 2,
-                "drop_last": False,
-                "shuffle": True,
-                "seed": 0,
-                "accumulation": 1,
-                "precision": "fp32",
-                "deterministic": False,
-                "compile": False,
-                "strategy": "ddp",
-            },
+            EarlyStopping(patience=3),
+            {"metric": "loss", "mode": "min", "patience": 3, "min_delta": 0.0, "restore_best": True},
         ),
         (
             Layered(layers=(Linear(type="Linear", out_features="classes"),)),
