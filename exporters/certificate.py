@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jsonschema
-import torch
 
-from exporters.decisions import Decisions
+from exporters.decided import Decisions
 from exporters.tolerance import Comparison, Verdict
 from zoo.strict import Strict
+
+if TYPE_CHECKING:
+    import torch
 
 FILE_NAME = "certificate.json"
 

@@ -7,21 +7,18 @@ Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from exporters.arrays import Array
 from zoo.training.evaluation import evaluating
-
-Array = npt.NDArray[Any]  # the dtype is the spec's to say
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
 PUBLISHED = "batch of 3"  # which question is written to disk
@@ -140,11 +137,6 @@ def write(golden: Golden, folder: Path, input_name: str, output_name: str) -> No
     for stem, (name, array) in arrays.items():
         tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
         (target / f"{stem}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
-
-
-def pooled(arrays: Sequence[Array]) -> Array:
-    """Return the numbers of all batches, one behind the other, in float64."""
-    return np.concatenate([array.ravel() for array in arrays]).astype(np.float64)
 
 
 def difference(found: Tensor, truth: Array) -> float:

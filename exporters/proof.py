@@ -11,21 +11,20 @@ from typing import Literal
 import torch
 
 from exporters import bisection, decisions, onnx, replaying, torch_export, torchscript
+from exporters.arrays import Array
 from exporters.certificate import Execution, Format, FormatProof
-from exporters.decisions import Decisions
-from exporters.golden import Array, Golden, Question
+from exporters.decided import Decisions
+from exporters.golden import Golden
+from exporters.judging import BITS_RULE, bit_equal, judge, summary
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
 from exporters.subject import Subject
-from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_question
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
     "rms error <= 4 x torch's own + eps rms(R64); max error <= 8 x torch's own + 2 eps S; weights bit for bit; "
     "the graph in float64 within 1e-6 S of R64; every changed decision a tie in float64"
 )
-BITS_RULE = "equal to eager torch bit for bit"
 PT2_RULE = "the rule of the errors of ONNX; weights bit for bit; the program in float64 within 1e-6 S of R64"
-_WORST: tuple[Verdict, ...] = ("different", "inconclusive", "equal")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
     first = _execution(evidence, replace(found, outputs=found.outputs[: len(asked)]), "onnxruntime", "optimised")
     plain = _execution(evidence, _ask_onnx(evidence, path, asked, 0), "onnxruntime", "unoptimised")
-    proof = _proof("onnx", path.name, ONNX_RULE, [first, plain])
+    proof = summary("onnx", path.name, ONNX_RULE, [first, plain])
     judged = None
     if proof.verdict == "equal":
         answers = [outputs[0] for outputs in found.outputs[len(asked) :]]
@@ -96,29 +95,20 @@ def _prove_pt2(evidence: Evidence, path: Path) -> FormatProof:
     if error is None or error > replaying.LIMIT:
         return proof
     execution = _execution_of(evidence, path, TORCH_EXPORT, "torch.export")
-    judged = _proof("pt2", path.name, PT2_RULE, [execution])
+    judged = summary("pt2", path.name, PT2_RULE, [execution])
     return judged.model_copy(update={"weights": weights, "float64_error": error})
 
 
 def _prove_bits(name: Format, evidence: Evidence, path: Path, runtime: Path, called: str, weights: int) -> FormatProof:
     """Return what torch itself makes of the file in a fresh process."""
-    execution = _bit_equal(_execution_of(evidence, path, runtime, called))
-    return _proof(name, path.name, BITS_RULE, [execution]).model_copy(update={"weights": weights})
+    execution = bit_equal(_execution_of(evidence, path, runtime, called))
+    return summary(name, path.name, BITS_RULE, [execution]).model_copy(update={"weights": weights})
 
 
 def _execution_of(evidence: Evidence, path: Path, runtime: Path, called: str) -> Execution:
     batches = [{evidence.subject.input_name: question.inputs.numpy()} for question in evidence.golden.questions]
     found = ask(runtime, path, batches, {"threads": torch.get_num_threads()})
     return _execution(evidence, found, called, "fresh process")
-
-
-def _bit_equal(execution: Execution) -> Execution:
-    """Return the execution, refused where it is not eager torch bit for bit."""
-    if execution.bit_equal:
-        return execution
-    first, *rest = execution.comparisons
-    worse = first.model_copy(update={"verdict": "different", "reason": f"it is not {BITS_RULE}"})
-    return execution.model_copy(update={"comparisons": (worse, *rest)})
 
 
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.torchscript", "pt2": "model.pt2"}
@@ -136,44 +126,7 @@ _PROVE: dict[Format, Callable[[Evidence, Path], FormatProof]] = {
 
 
 def _execution(evidence: Evidence, found: Answers, runtime: str, mode: str) -> Execution:
-    if any(len(batch) != 1 for batch in found.outputs):
-        raise ProofFailed(f"{runtime} gives {len(found.outputs[0])} outputs, not one", "nothing was published")
-    golden, name = evidence.golden, evidence.subject.output_name
-    first = [batch[0] for batch in found.outputs]
-    own = [question.own for question in golden.questions]
-    same = all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, own, strict=True))
-    held_out = golden.held_out
-    whole = compare(name, [q.truth for q in held_out], [q.own for q in held_out], first[: len(held_out)])
-    each = tuple(_each(whole, question, answer) for question, answer in zip(golden.questions, first, strict=True))
-    return Execution(
-        runtime=runtime,
-        version=found.version,
-        mode=mode,
-        bit_equal=same,
-        comparisons=(whole, *(found for comparisons in each for found in comparisons)),
-    )
-
-
-def _each(whole: Comparison, question: Question, answer: Array) -> list[Comparison]:
-    """Return the comparison of a batch, or of each row that has a name."""
-    if not question.rows:
-        return [compare_question(whole, question.name, question.truth, question.own, answer)]
-    if len(answer) != len(question.own):
-        return [compare_question(whole, question.name, question.truth, question.own, answer)]
-    rows = [slice(index, index + 1) for index in range(len(question.rows))]
-    return [
-        compare_question(whole, name, question.truth[row], question.own[row], answer[row])
-        for name, row in zip(question.rows, rows, strict=True)
-    ]
-
-
-def _proof(name: Format, file: str, rule: str, executions: Sequence[Execution]) -> FormatProof:
-    compared: list[Comparison] = [found for execution in executions for found in execution.comparisons]
-    worst = min(compared, key=lambda found: _WORST.index(found.verdict))
-    where = worst.reason if worst.question == EVERYTHING else f"{worst.question}: {worst.reason}"
-    return FormatProof(
-        format=name, file=file, rule=rule, executions=tuple(executions), verdict=worst.verdict, reason=where
-    )
+    return judge(evidence.subject.output_name, evidence.golden, found, runtime, mode)
 
 
 def _undecided(proof: FormatProof, judged: Decisions | None) -> FormatProof:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from exporters.golden import Array, pooled
+from exporters.arrays import Array, pooled
 from zoo.strict import Strict
 
 EPS = 2.0**-23  # one unit of the last place of float32 at 1.0

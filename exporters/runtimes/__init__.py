@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.golden import Array
+from exporters.arrays import Array
 from zoo.errors import ProofFailed
 
 TIMEOUT = 600.0  # seconds for all batches of one model

@@ -24,8 +24,8 @@ from torch import nn
 
 from conftest import REPOSITORY, Document, linear
 from exporters import bundle, proof
+from exporters.arrays import Array
 from exporters.certificate import Certificate
-from exporters.golden import Array
 from exporters.runtimes import Answers
 from exporters.subject import Subject, find_subject
 from zoo.check import check_file
