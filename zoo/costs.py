@@ -40,6 +40,9 @@ _KEPT = {
 Sizes = list["int | str | Sizes"]
 
 
+SMALL = 2**26  # multiply-adds of a step's forward pass; LeNet-5 with 128 rows has 2**25.7
+
+
 @dataclass(frozen=True)
 class LayerCost:
     """One step of the model."""
@@ -116,6 +119,11 @@ def costs(checked: CheckedSpec) -> Costs:
         sum(layer.multiply_adds for layer in layers),
         _memory(checked, parameters, trainable),
     )
+
+
+def has_small_steps(checked: CheckedSpec) -> bool:
+    """Return whether a step of the training is so small that one thread is the fastest."""
+    return costs(checked).multiply_adds * checked.spec.train.batch_size < SMALL
 
 
 def _frozen(checked: CheckedSpec) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zoo import __version__
 from zoo.checked import CheckedSpec
+from zoo.costs import has_small_steps
 from zoo.data.splitting import OneFile
 from zoo.data.table_file import TableFile
 from zoo.data.text_file import TextFile
@@ -54,6 +55,7 @@ IMPORTS = {
     "csv.": "import csv",
     "hashlib.": "import hashlib",
     "math.": "import math",
+    "os.environ": "import os",
     "re.sub(": "import re",
     "OrderedDict(": "from collections import OrderedDict",
     "Iterator[": "from collections.abc import Iterator",
@@ -103,7 +105,7 @@ def source(checked: CheckedSpec) -> str:
     _require_known(spec.train, FOLLOWED, "train.")
     _require_known(spec.data, DATA | set(spec.data.whereabouts), "data.")
     parts = [model_source(checked), *_reading(checked), augmentation_source(checked), data_source(checked)]
-    parts += [groups_source(checked), training_source(checked), _MAIN.format(weights=f"{spec.name}.pt")]
+    parts += [groups_source(checked), training_source(checked), _main(checked)]
     body = "\n\n\n".join(part.strip("\n") for part in parts if part)
     called = [helper.strip() for name, helper in HELPERS.items() if re.search(rf"\b{name}\b", body)]
     body = "\n\n\n".join([*called, body])
@@ -111,6 +113,11 @@ def source(checked: CheckedSpec) -> str:
     text = f"{_header(checked, imports)}\n{imports}\n\n{_constants(checked)}\n\n\n{body}\n"
     prove(checked, text)
     return text
+
+
+def _main(checked: CheckedSpec) -> str:
+    threads = _ONE_THREAD if has_small_steps(checked) else ""
+    return _MAIN.format(threads=threads, weights=f"{checked.spec.name}.pt")
 
 
 def _require_known(part: Strict, known: set[str], prefix: str) -> None:
@@ -178,8 +185,11 @@ def _constants(checked: CheckedSpec) -> str:
     return "\n".join(lines)
 
 
+_ONE_THREAD = """    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # the quickest for steps as small as these
+"""
 _MAIN = """
 if __name__ == "__main__":
-    trained = train(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+{threads}    trained = train(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     torch.save(trained.cpu().state_dict(), "{weights}")
 """

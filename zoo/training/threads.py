@@ -12,12 +12,10 @@ import os
 import torch
 
 from zoo.check import CheckedSpec
-from zoo.costs import costs
-
-SMALL = 2**26  # multiply-adds of a step's forward pass; LeNet-5 with 128 rows has 2**25.7
+from zoo.costs import has_small_steps
 
 
 def settle_threads(checked: CheckedSpec) -> None:
     """Use one thread where steps are small, unless OMP_NUM_THREADS says how many."""
-    if "OMP_NUM_THREADS" not in os.environ and costs(checked).multiply_adds * checked.spec.train.batch_size < SMALL:
+    if "OMP_NUM_THREADS" not in os.environ and has_small_steps(checked):
         torch.set_num_threads(1)
