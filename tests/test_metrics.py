@@ -169,6 +169,13 @@ def test_shapes_that_torch_would_broadcast_are_refused(output: Shape, target: Sh
             'use {"type": "MeanAbsoluteError"} for numbers',
         ),
         (
+            "R2Score",
+            Shape("N", 4),
+            Shape("N", 1),
+            "R2Score compares (N, 4) of the model with targets (N, 1)",
+            "make the last layer give (N, 1)",
+        ),
+        (
             "MeanAbsoluteError",
             Shape("N", 4),
             CLASS_NUMBERS,

@@ -84,7 +84,7 @@ def _looked_up(source: Source, spec: Spec) -> Spec:
         SpecError: the files are absent or hold something else.
     """
     try:
-        data = spec.data.resolved()
+        data = spec.data.ignoring(spec.loss.ignored).resolved()
         data.example()
     except DataError as error:
         where = spec.data.whereabouts[:1] or ("type",)

@@ -10,7 +10,7 @@ from zoo.data import Example
 from zoo.layers.layer import Sizes
 from zoo.patterns import selected
 from zoo.placing import THE_INPUT, PlacedLayer
-from zoo.shapes import Shape
+from zoo.shapes import Shape, class_axis
 from zoo.source import Source
 from zoo.spec import Spec
 
@@ -35,6 +35,16 @@ class CheckedSpec:
     def parameters(self) -> dict[str, Sizes]:
         """Return the sizes of every tensor that is learned, by its name in the state dict."""
         return {name: sizes for placed in self.layers for name, sizes in placed.learned.items()}
+
+    @property
+    def ignored(self) -> int | None:
+        """Return the class number of targets that neither loss nor metrics count; None where there can be none."""
+        number, target = self.spec.loss.ignored, self.example.target
+        axis = class_axis(self.output, target) if number is not None else None
+        if number is None or axis is None:
+            return None
+        classes = self.output.dims[axis]
+        return number if number == self.spec.data.ignored or number in range(int(classes)) else None
 
     @property
     def parameter_counts(self) -> tuple[int, ...]:

@@ -12,7 +12,9 @@ from torch import nn
 from zoo.data import Rows
 from zoo.losses.classification import CrossEntropyLoss
 from zoo.losses.regression import MSELoss
-from zoo.metrics import Accuracy, MeanAbsoluteError, Metric
+from zoo.metrics import Metric
+from zoo.metrics.classification import Accuracy
+from zoo.metrics.regression import MeanAbsoluteError
 from zoo.training import evaluation
 from zoo.training.evaluation import evaluate, evaluating, predict, recovered
 from zoo.training.objective import Objective

@@ -41,7 +41,9 @@ class ArrayFile(ImageSource, Streamable, OneFile):
     targets: Key = "targets"
     """Name of the array of targets."""
     classes: Annotated[Count, Field(le=1_000_000)] | ClassNames | None = None
-    """Names of the classes, or how many there are, where the targets are class numbers."""
+    """Names of the classes, or how many there are, where the targets are class numbers. Beside these the targets may
+    have the ignore_index of the loss."""
+    _ignored: int | None = None
 
     @model_validator(mode="after")
     def _files_are_of_a_known_kind(self) -> Self:
@@ -51,6 +53,17 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         if self.inputs == self.targets:
             raise ValueError("inputs and targets are the same array; write another name")
         return self
+
+    @property
+    def ignored(self) -> int | None:
+        """Return the ignore_index of the loss."""
+        return self._ignored
+
+    def ignoring(self, number: int | None) -> Self:
+        """Return the source with targets that may have a number beside those of the classes, which the loss ignores."""
+        told = self.model_copy()
+        told._ignored = number
+        return told
 
     def example(self) -> Example:
         """Return what the headers of the file say.
@@ -93,7 +106,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
                 raise DataError(f"{key} of {file} is not finite in row {row}, counted from 0", "remove the row")
         if len(inputs) != len(targets):
             raise DataError(f"{file} has {len(inputs)} inputs but {len(targets)} targets", "write one for each")
-        require_classes(targets, len(known.classes), f"{self.targets} of {file}")
+        require_classes(targets, len(known.classes), self._ignored, f"{self.targets} of {file}")
         numbers = self.numbers(len(inputs), split)
         return Rows(inputs[numbers], targets[numbers])
 
@@ -116,7 +129,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         if arrays[0].header.sizes[0] != arrays[1].header.sizes[0]:
             return None
         numbers = self.numbers(arrays[0].header.sizes[0], split)
-        return StoredArrays(arrays[0], arrays[1], numbers, len(known.classes))
+        return StoredArrays(arrays[0], arrays[1], numbers, len(known.classes), self._ignored)
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return typed rows or CSV files where a row is a list of numbers, image files where it is an image."""
@@ -159,7 +172,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
             return ()
         if isinstance(self.classes, tuple):
             return self.classes
-        if self.classes is None and targets.largest is None:
+        if self.classes is None and targets.largest in (None, self._ignored):
             message = f"how many classes {self.targets} of {self.file} has is not known without reading all of it"
             raise OptionError(message, "write classes: their number, or their names", "type")
         return tuple(map(str, range(self.classes if self.classes is not None else int(targets.largest or 0) + 1)))

@@ -140,6 +140,15 @@ class Data(Strict):
             DataError: an input is not a row or a file of this kind.
         """
 
+    @property
+    def ignored(self) -> int | None:
+        """Return the number beside those of the classes that targets may have; None where they have no other."""
+        return None
+
+    def ignoring(self, number: int | None) -> Self:
+        """Return the source with targets that may have a number beside those of the classes, which the loss ignores."""
+        return self
+
     def resolved(self) -> Self:
         """Return the source with what it looks up in its files written into its options, as far as options can say it.
 

@@ -66,6 +66,8 @@ class StoredArrays(Stored):
     """Of the rows of the split, in the file."""
     classes: int
     """How many there are; 0 where the targets are no classes."""
+    ignored: int | None = None
+    """The number beside those of the classes that targets may have."""
 
     def __len__(self) -> int:
         """Return how many rows there are."""
@@ -87,20 +89,26 @@ class StoredArrays(Stored):
 
     def _targets(self, chosen: Sequence[int]) -> Tensor:
         targets = self.answers.rows(chosen)
-        require_classes(targets, self.classes, f"{self.answers.key} of {self.answers.path}")
+        require_classes(targets, self.classes, self.ignored, f"{self.answers.key} of {self.answers.path}")
         return targets
 
 
-def require_classes(targets: Tensor, classes: int, place: str) -> None:
-    """Refuse numbers that are no classes, where there are some.
+def require_classes(targets: Tensor, classes: int, ignored: int | None, place: str) -> None:
+    """Refuse numbers that are no classes, where there are some; but one that the loss ignores.
 
     Raises:
         DataError: a number is below 0, or too large.
     """
     if not classes or not targets.numel():
         return
-    least, most = int(targets.min()), int(targets.max())
+    judged = targets if ignored is None else targets[targets != ignored]
+    if not judged.numel():
+        return
+    least, most = int(judged.min()), int(judged.max())
     if least < 0 or most >= classes:
         odd = least if least < 0 else most
         message = f"{place} has the class {odd}, but there are {classes} classes"
-        raise DataError(message, "write numbers from 0, or more classes")
+        remedy = "write numbers from 0, or more classes"
+        if ignored is not None:
+            remedy += f'; or, for targets that do not count, "ignore_index": {odd} in the loss'
+        raise DataError(message, remedy)

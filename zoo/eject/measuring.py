@@ -78,7 +78,10 @@ def _arguments(checked: CheckedSpec) -> tuple[str, ...]:
 def evaluate_source(checked: CheckedSpec) -> str:
     """Return the function `evaluate`, and those of the metrics that are more than an expression."""
     spec = checked.spec
-    metrics = {metric.name: metric_text(metric, checked.output, checked.example.target) for metric in spec.metrics}
+    metrics = {
+        metric.name: metric_text(metric, checked.output, checked.example.target, checked.ignored)
+        for metric in spec.metrics
+    }
     functions = dict.fromkeys(function.strip("\n") for text in metrics.values() for function in text.functions)
     size, weights = (
         objective_of(checked, torch.device("cpu"), sample(checked.example.target)).rows,
@@ -112,13 +115,13 @@ def _weighed(checked: CheckedSpec) -> Iterator[str]:
         yield f"loss += {value}"
         yield "mass += len(targets)"
         return
-    weight, ignored = getattr(loss, "weight", None), getattr(loss, "ignore_index", None)
-    if ignored is None:
+    weight, ignored = getattr(loss, "weight", None), checked.ignored
+    if loss.ignored is None:
         yield f"loss += {value} * len(targets)"
         yield "mass += len(targets)"
         return
-    counted = "targets" if ignored < 0 else f"targets[targets != {ignored}]"
-    if weight is None and ignored < 0:
+    counted = "targets" if ignored is None else f"targets[targets != {ignored}]"
+    if weight is None and ignored is None:
         yield f"loss += {value} * targets.numel()"
         yield "mass += targets.numel()"
         return

@@ -94,9 +94,16 @@ def _loader(checked: CheckedSpec) -> Iterator[str]:
     options += ["drop_last=True"] if train.drop_last else []
     yield "    generator = torch.Generator().manual_seed(SEED)"
     if train.sampler is not None or checked.spec.loss.counts_classes:
-        yield f"    counts = torch.bincount(targets.flatten().cpu(), minlength={classes})  # rows of each class"
+        ignored = checked.spec.data.ignored
+        outside = None if ignored in range(classes) else ignored
+        known = "targets" if outside is None else f"targets[targets != {outside}]"
+        yield f"    counts = torch.bincount({known}.flatten().cpu(), minlength={classes})  # rows of each class"
     if train.sampler is not None:
-        yield "    chances = (1 / counts.double())[targets.cpu()]"
+        chances = "(1 / counts.double())[targets.cpu()]"
+        if outside is not None:
+            yield f"    numbers = targets.cpu().masked_fill(targets.cpu() == {outside}, 0)"
+            chances = f"torch.where(targets.cpu() == {outside}, 0.0, (1 / counts.double())[numbers])"
+        yield f"    chances = {chances}"
         yield "    sampler = WeightedRandomSampler(chances, len(rows), generator=generator)"
     yield f"    loader = DataLoader(rows, {', '.join(options)}, generator=generator)"
 

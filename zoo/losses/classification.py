@@ -81,6 +81,11 @@ class _Weighted(_Classes):
     ignore_index: Integer = -100
     """The class number of targets that do not count."""
 
+    @property
+    def ignored(self) -> int:
+        """Return ignore_index."""
+        return self.ignore_index
+
     def mass(self, target: Tensor) -> Tensor:
         """Return what the mean over these targets is divided by: the sum of their weights."""
         import torch

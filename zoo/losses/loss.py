@@ -51,6 +51,11 @@ class Loss(Strict):
         return False
 
     @property
+    def ignored(self) -> int | None:
+        """Return the class number of targets that do not count; None where all count."""
+        return None
+
+    @property
     def counts_classes(self) -> bool:
         """Return whether options of the loss follow from how many rows each class has in the training split."""
         return False

@@ -38,6 +38,7 @@ class Collector:
         size = 0 if axis is None else checked.output.dims[axis]
         self._axis = axis
         self._classes = size if isinstance(size, int) and size <= MOST_CLASSES else 0
+        self._ignored = checked.ignored
         self._pictured = target.rank == 1 and is_picture(checked.input)
         self._numeric = target.dtype.startswith("float") and checked.output.dims == target.dims
         self._rows = 0
@@ -57,16 +58,21 @@ class Collector:
         self._rows += len(inputs)
 
     def _count(self, predicted: Tensor, targets: Tensor) -> None:
-        """Add a batch to the counts; targets that are no class, as an ignore_index marks them, do not count."""
-        judged = (targets >= 0) & (targets < self._classes)
+        """Add a batch to the counts."""
+        judged = self._judged(targets)
         codes = targets[judged] * self._classes + predicted[judged]
         counts = torch.bincount(codes, minlength=self._classes**2)
         self._counts = counts if self._counts is None else self._counts + counts
 
+    def _judged(self, targets: Tensor) -> Tensor:
+        """Return which targets count: those that are a class, and not the one that the loss ignores."""
+        classes = (targets >= 0) & (targets < self._classes)
+        return classes if self._ignored is None else classes & (targets != self._ignored)
+
     def _look(self, inputs: Tensor, output: Tensor, targets: Tensor) -> None:
         """Keep the images that are most surely called something else than they are."""
         probabilities, predicted = torch.softmax(output.double(), 1).max(1)
-        wrong = ((predicted != targets) & (targets >= 0) & (targets < self._classes)).nonzero().flatten()
+        wrong = ((predicted != targets) & self._judged(targets)).nonzero().flatten()
         surest = wrong[probabilities[wrong].argsort(descending=True, stable=True)[:MOST_MISTAKES]]
         columns = (probabilities[surest], surest, targets[surest], predicted[surest])
         for probability, row, true, called in zip(*(column.tolist() for column in columns), strict=True):

@@ -140,5 +140,8 @@ def feed_of(checked: CheckedSpec, rows: Rows | Stream, world: World = World.alon
 
 
 def _weights(rows: Rows | Stream, classes: int) -> Tensor:
-    """Return for each row the inverse of how often its class stands in the split."""
-    return (1 / class_counts(rows.targets, classes).double())[rows.targets.cpu()]
+    """Return for each row the inverse of how often its class stands in the split; 0 for a row without a class."""
+    targets = rows.targets.cpu()
+    classed = (targets >= 0) & (targets < classes)
+    weights = (1 / class_counts(targets, classes).double())[targets.where(classed, 0)]
+    return weights.where(classed, 0.0)

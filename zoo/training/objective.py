@@ -53,7 +53,7 @@ def objective_of(checked: CheckedSpec, device: torch.device, targets: Tensor | N
     loss = spec.loss
     if loss.counts_classes and targets is not None:
         loss = loss.balanced(class_counts(targets, len(checked.example.classes)).tolist())
-    metrics = tuple(metric.arranged(*shapes) for metric in spec.metrics)
+    metrics = tuple(metric.arranged(*shapes, checked.ignored) for metric in spec.metrics)
     arrange = loss.arrangement(*shapes)
     weighs = type(loss).mass is not Loss.mass
     return Objective(
@@ -75,5 +75,6 @@ def _tensor(value: Value) -> Shape:
 
 
 def class_counts(targets: Tensor, classes: int) -> Tensor:
-    """Return how often each class number stands in the targets, (classes,)."""
-    return torch.bincount(targets.flatten().cpu(), minlength=classes)
+    """Return how often each class number stands in the targets, (classes,); others do not count."""
+    numbers = targets.flatten().cpu()
+    return torch.bincount(numbers[(numbers >= 0) & (numbers < classes)], minlength=classes)

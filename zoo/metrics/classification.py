@@ -1,18 +1,18 @@
-"""Metrics: what a person reads of a model beside its loss.
+"""Metrics of class numbers: Accuracy, Precision, Recall, F1Score, Perplexity.
 
-Each row gives some numbers, which are averaged over the split in float64; a metric follows from these means alone. So
-the batches do not matter, and every metric is exact over the whole split.
+Where the loss leaves targets out (its ignore_index), they do not count here either: then the mean is over all targets
+that count, and not over the rows' means.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from zoo.choice import Choice
 from zoo.errors import ShapeError
+from zoo.metrics.metric import Metric
 from zoo.shapes import Shape, class_axis
-from zoo.strict import Count, Strict
+from zoo.strict import Count
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,45 +20,12 @@ if TYPE_CHECKING:
 TINY = 1e-300  # in the place of 0 below a fraction whose top is 0 too
 
 
-class Metric(Strict):
-    """What every metric has."""
-
-    key: ClassVar[str]
-    """Its name in small letters."""
-    better: ClassVar[Literal["min", "max"]]
-    """Whether less or more of it is better."""
-
-    @property
-    def name(self) -> str:
-        """Return the key in metrics.jsonl, after the split: "test_accuracy"."""
-        return self.key
-
-    @abstractmethod
-    def require(self, output: Shape, target: Shape) -> None:
-        """Refuse an output that this metric cannot judge.
-
-        Raises:
-            ShapeError: the shapes or dtypes do not fit.
-        """
-
-    @abstractmethod
-    def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the float64 numbers of each row, (N,) or (N, K)."""
-
-    def finished(self, means: Tensor) -> float:
-        """Return the metric from the means over all rows of what `values` gives, (K,)."""
-        return float(means[0])
-
-    def arranged(self, output: Shape, target: Shape) -> Self:
-        """Return the metric for a model of these shapes."""
-        return self
-
-
 class _OfClasses(Metric):
     """What the metrics of class numbers share."""
 
     _axis: int = 1
     _classes: int = 0
+    _ignored: int | None = None
 
     def require(self, output: Shape, target: Shape) -> None:
         """Refuse targets that are not class numbers.
@@ -72,12 +39,35 @@ class _OfClasses(Metric):
             name = type(self).__name__
             raise ShapeError(f"{name} judges logits (N, classes), but the model gives {output} for {target}", remedy)
 
-    def arranged(self, output: Shape, target: Shape) -> Self:
+    def arranged(self, output: Shape, target: Shape, ignored: int | None = None) -> Self:
         """Return the metric that looks for the classes where these shapes have them."""
         placed = self.model_copy()
         placed._axis = class_axis(output, target) or 1
         placed._classes = int(output.dims[placed._axis])
+        placed._ignored = ignored
         return placed
+
+    def _each(self, values: Tensor, target: Tensor) -> Tensor:
+        """Return the mean of each row's numbers, one for each target, (N,).
+
+        Where some targets do not count: the sum of the others' numbers, and how many these are, (N, 2).
+        """
+        import torch
+
+        rows = len(target)
+        if self._ignored is None:
+            return values.double().reshape(rows, -1).mean(1)
+        counted = target != self._ignored
+        sums = torch.where(counted, values.double(), 0.0).reshape(rows, -1).sum(1)
+        return torch.stack([sums, counted.double().reshape(rows, -1).sum(1)], 1)
+
+    def _known(self, target: Tensor) -> Tensor:
+        """Return the targets with class 0 for those that do not count, whose number may be none of a class."""
+        return target if self._ignored is None else target.masked_fill(target == self._ignored, 0)
+
+    def finished(self, means: Tensor) -> float:
+        """Return the mean over all targets that count."""
+        return float(means[0] if len(means) == 1 else means[0] / means[1])
 
 
 class Accuracy(_OfClasses):
@@ -110,13 +100,13 @@ class Accuracy(_OfClasses):
             raise ShapeError(message, "write a smaller top_k", "top_k")
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the share of each row's targets that are right, (N,)."""
+        """Return the share of each row's targets that are right, (N,); or how many, and of how many, (N, 2)."""
         if self.top_k == 1:
             right = output.argmax(self._axis) == target
         else:
             largest = output.topk(self.top_k, self._axis).indices
             right = (largest == target.unsqueeze(self._axis)).any(self._axis)
-        return right.double().reshape(len(target), -1).mean(1)
+        return self._each(right, target)
 
 
 class _OfEachClass(_OfClasses):
@@ -137,7 +127,10 @@ class _OfEachClass(_OfClasses):
 
         rows = len(target)
         called = one_hot(output.argmax(self._axis), self._classes).reshape(rows, -1, self._classes).double()
-        there = one_hot(target, self._classes).reshape(rows, -1, self._classes).double()
+        there = one_hot(self._known(target), self._classes).reshape(rows, -1, self._classes).double()
+        if self._ignored is not None:
+            counted = (target != self._ignored).reshape(rows, -1, 1)
+            called, there = called * counted, there * counted
         return torch.cat([(called * there).sum(1), called.sum(1), there.sum(1)], 1)
 
     def finished(self, means: Tensor) -> float:
@@ -210,108 +203,11 @@ class Perplexity(_OfClasses):
     type: Literal["Perplexity"]
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean negative log-probability of each row's targets, (N,)."""
+        """Return the mean negative log-probability of each row's targets, (N,); or the sum, and of how many, (N, 2)."""
         logs = output.double().log_softmax(self._axis)
-        return -logs.gather(self._axis, target.unsqueeze(self._axis)).reshape(len(target), -1).mean(1)
+        right = logs.gather(self._axis, self._known(target).unsqueeze(self._axis)).squeeze(self._axis)
+        return self._each(-right, target)
 
     def finished(self, means: Tensor) -> float:
         """Return the exponential of the mean."""
-        return float(means[0].exp())
-
-
-class _OfNumbers(Metric):
-    """What the metrics of numbers share."""
-
-    def require(self, output: Shape, target: Shape) -> None:
-        """Refuse shapes that differ.
-
-        Raises:
-            ShapeError: the output is not what the targets are.
-        """
-        if output != target:
-            remedy = 'use {"type": "Accuracy"} for class numbers'
-            name = type(self).__name__
-            raise ShapeError(f"{name} compares {output} of the model with targets {target}", remedy)
-
-
-class MeanAbsoluteError(_OfNumbers):
-    """Mean distance between prediction and target.
-
-    Source: https://lightning.ai/docs/torchmetrics/stable/regression/mean_absolute_error.html
-    """
-
-    key = "mean_absolute_error"
-    better = "min"
-    type: Literal["MeanAbsoluteError"]
-
-    def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean distance of each row."""
-        return (output.double() - target.double()).abs().reshape(len(output), -1).mean(1)
-
-
-class MeanSquaredError(_OfNumbers):
-    """Mean squared distance between prediction and target; or its root, the RMSE.
-
-    Source: https://lightning.ai/docs/torchmetrics/stable/regression/mean_squared_error.html
-    """
-
-    key = "mean_squared_error"
-    better = "min"
-    type: Literal["MeanSquaredError"]
-    squared: bool = True
-    """False for the root: in the units of the targets."""
-
-    @property
-    def name(self) -> str:
-        """Return "mean_squared_error", or "root_mean_squared_error"."""
-        return self.key if self.squared else f"root_{self.key}"
-
-    def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return the mean squared distance of each row."""
-        return (output.double() - target.double()).square().reshape(len(output), -1).mean(1)
-
-    def finished(self, means: Tensor) -> float:
-        """Return the mean, or its root."""
-        return float(means[0] if self.squared else means[0].sqrt())
-
-
-class R2Score(_OfNumbers):
-    """The share of the targets' variance that the model explains, over all numbers of a row together.
-
-    Source: https://lightning.ai/docs/torchmetrics/stable/regression/r2_score.html
-    """
-
-    key = "r2_score"
-    better = "max"
-    type: Literal["R2Score"]
-
-    def values(self, output: Tensor, target: Tensor) -> Tensor:
-        """Return squared errors, targets and squared targets of each row, averaged: (N, 3)."""
-        import torch
-
-        given, wanted = output.double().reshape(len(output), -1), target.double().reshape(len(target), -1)
-        return torch.stack([(given - wanted).square().mean(1), wanted.mean(1), wanted.square().mean(1)], 1)
-
-    def finished(self, means: Tensor) -> float:
-        """Return 1 - errors / variance; 0 where the targets are all alike."""
-        error, mean, square = means.tolist()
-        variance = square - mean**2
-        return float(1 - error / variance) if variance > 0 else 0.0
-
-
-METRICS = Choice(
-    "metric",
-    {
-        "zoo.metrics": (
-            "Accuracy",
-            "F1Score",
-            "MeanAbsoluteError",
-            "MeanSquaredError",
-            "Perplexity",
-            "Precision",
-            "R2Score",
-            "Recall",
-        )
-    },
-)
-AnyMetric = Annotated[Metric, METRICS]
+        return float((means[0] if len(means) == 1 else means[0] / means[1]).exp())
