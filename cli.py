@@ -180,7 +180,7 @@ def _launch(spec: str, resume: str | None, overrides: tuple[str, ...], processes
     if resume is None:
         checked = check_file(spec, overrides)
     else:
-        from zoo.run import find_run
+        from zoo.finding import find_run
 
         checked = find_run(resume, overrides).checked
     require_rows(checked.spec.train.batch_size, processes)
@@ -217,8 +217,8 @@ def _train(
 
 
 def _resume(reference: str, overrides: tuple[str, ...], device: str, world: World | None, as_json: bool) -> None:
+    from zoo.finding import find_run
     from zoo.progress import watching
-    from zoo.run import find_run
     from zoo.trainer import resume_run
     from zoo.training.distributed import World
     from zoo.training.threads import settle_threads
@@ -289,8 +289,8 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
     """Train a run's spec once more, beside it; exit 0 where all is the same to the bit, 1 where not."""
     _show_notes()
     from zoo import console, reproduction
+    from zoo.finding import find_run
     from zoo.progress import TrainingProgress
-    from zoo.run import find_run
 
     found = find_run(run, overrides)
     with TrainingProgress() as progress:
@@ -311,8 +311,9 @@ def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: 
     from zoo.economy import settle
 
     settle()
+    from zoo.finding import find_run
     from zoo.report.writing import measure_run
-    from zoo.run import find_run, recovered_parameters
+    from zoo.run import recovered_parameters
 
     found = find_run(run, overrides)
     _show_notes()
@@ -338,8 +339,8 @@ def report(runs: tuple[str, ...], out: Path | None, overwrite: bool, as_json: bo
     One RUN is written to RUN/report.html, several to report.html in the current folder; -o says otherwise.
     """
     from zoo import console
+    from zoo.finding import find_run
     from zoo.report.writing import report_run, report_runs
-    from zoo.run import find_run
 
     found = [find_run(run) for run in runs] or [find_run(None)]
     if len(found) == 1:
@@ -363,8 +364,8 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     if unknown:
         raise UsageError(f"zoo predict has no option {unknown[0]}", "write --json, or ./ before a file's name")
     from zoo import console
+    from zoo.finding import split_run
     from zoo.prediction import predict_inputs
-    from zoo.run import split_run
 
     run, inputs = split_run(arguments)
     console.print_predictions(predict_inputs(run, inputs), as_json)

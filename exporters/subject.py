@@ -16,7 +16,7 @@ from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
 from zoo.errors import DataError, UsageError
-from zoo.run import find_run, newest_run, require_whereabouts
+from zoo.finding import find_run, newest_run, require_whereabouts
 from zoo.source import find_spec
 from zoo.training.splits import some_rows
 from zoo.training.watching import Row

@@ -48,6 +48,7 @@ FLOORS = (
     ("zoo.training", "zoo.environment"),
     ("zoo.eject",),
     ("zoo.run",),
+    ("zoo.finding",),
     ("zoo.destination", "zoo.report", "zoo.journal"),
     ("zoo.trainer", "zoo.study"),
     ("zoo.tuning",),

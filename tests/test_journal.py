@@ -14,9 +14,10 @@ from conftest import Outcome, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import Interrupted, UsageError
+from zoo.finding import find_run
 from zoo.journal import Journal
 from zoo.progress import TrainingProgress
-from zoo.run import Run, find_run
+from zoo.run import Run
 from zoo.trainer import resume_run, train_run
 from zoo.training import clock
 from zoo.training.watching import Row

@@ -14,8 +14,9 @@ from conftest import flipped, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import RunError, UsageError
+from zoo.finding import find_run, split_run
 from zoo.progress import TrainingProgress
-from zoo.run import Run, evaluate_run, find_run, split_run
+from zoo.run import Run, evaluate_run
 from zoo.trainer import train_run
 
 Write = Callable[..., str]

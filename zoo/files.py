@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from zoo.errors import OutputError
 
@@ -89,3 +91,16 @@ def replacing_directory(path: Path) -> Iterator[Path]:
             _exchange(made, path, workshop / "old")
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+
+
+# Any: a JSON value.
+def json_object(text: str) -> dict[str, Any]:
+    """Return a JSON object.
+
+    Raises:
+        ValueError: the text is not JSON, or something else than an object.
+    """
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{text.strip()[:40]} is not an object")
+    return value

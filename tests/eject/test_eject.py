@@ -138,7 +138,7 @@ def test_the_ejected_files_train_to_the_same_bits_without_zoo(here: Path, write:
 def test_it_takes_zoos_weights_and_gives_the_same_outputs(here: Path, write: Write, zoo: Zoo) -> None:
     spec = write(linear(model__layers=RESIDUAL, train__epochs=2))
     zoo("train", spec)
-    from zoo.run import find_run
+    from zoo.finding import find_run
 
     own = find_run("line").load_model()
     made: nn.Module = names_of(source(check_file(spec)))["Model"]()

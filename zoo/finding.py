@@ -1,0 +1,101 @@
+"""Finding: which run a person means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.data import DATA, Data
+from zoo.errors import RunError, UsageError
+from zoo.files import json_object
+from zoo.nearest import suggestion
+from zoo.run import RUNS, Run
+
+
+def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:
+    """Return the run a person means: a directory, a spec's name (its newest run), or None (the newest of all).
+
+    Raises:
+        UsageError: there is no such run, or an override is not of the data.
+    """
+    named = reference is not None and (Path(reference) / "spec.json").is_file()
+    found = Run(Path(str(reference))) if named else newest_run(reference)
+    if found is not None:
+        require_whereabouts(found.spec_file, overrides)
+        return Run(found.path, tuple(overrides))
+    if reference is None:
+        raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
+    if Path(reference).is_dir():
+        raise UsageError(f"{reference} is no run: it has no spec.json", "name a directory that zoo train wrote")
+    known = [name for run in _runs_here() for name in (str(run.path), _spec_name(run))]
+    remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"
+    raise UsageError(f"no such run: {reference}", remedy)
+
+
+def newest_run(name: str | None) -> Run | None:
+    """Return the run in runs/ that began last, of the spec of this name or of all; None where there is none."""
+    runs = [run for run in _runs_here() if name is None or _spec_name(run) == name]
+    return max(runs, key=_started, default=None)
+
+
+def require_whereabouts(spec_file: Path, overrides: Sequence[str]) -> None:
+    """Refuse to change of a run what does not say where its rows lie.
+
+    Raises:
+        UsageError: an override is of something else.
+    """
+    movable = [f"data.{option}" for option in _whereabouts(spec_file)] if overrides else []
+    for text in overrides:
+        if text.partition("=")[0] not in movable:
+            allowed = f"only {' and '.join(movable)}" if movable else "nothing of it"
+            remedy = f"{allowed} may differ on another machine; train again for the rest"
+            raise UsageError(f"--set {text}: a run keeps its spec", remedy)
+
+
+def _whereabouts(spec_file: Path) -> tuple[str, ...]:
+    """Return the options of the run's data that say where the rows lie; none where its spec is spoiled."""
+    try:
+        source = DATA.class_of(json_object(spec_file.read_text(encoding="utf-8")).get("data"))
+    except (OSError, ValueError):
+        return ()
+    return source.whereabouts if source is not None and issubclass(source, Data) else ()
+
+
+def _runs_here() -> list[Run]:
+    return [Run(path.parent) for path in RUNS.glob("[!.]*/spec.json") if (path.parent / "environment.json").is_file()]
+
+
+def _started(run: Run) -> str:
+    try:
+        return str(run.environment().get("started", ""))
+    except RunError:
+        return ""  # a spoiled run is the oldest; named by its path it gets its own error
+
+
+def _spec_name(run: Run) -> str:
+    try:
+        return str(json.loads(run.spec_file.read_text(encoding="utf-8"))["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""  # a spoiled run has no name to be found by; named by its path it gets its own error
+
+
+def split_run(arguments: Sequence[str]) -> tuple[Run, tuple[str, ...]]:
+    """Return the run and the inputs of `[RUN] INPUT…`: the first argument is a run where there is one of that name.
+
+    Raises:
+        UsageError: there is no run, or there is no input.
+    """
+    try:
+        run, inputs = find_run(arguments[0]), tuple(arguments[1:])
+    except UsageError:
+        if len(arguments) > 1 and not _is_input(arguments[0]):
+            raise
+        run, inputs = find_run(None), tuple(arguments)
+    if not inputs:
+        raise UsageError("there is nothing to predict", 'give a row such as "1,2,3", or the path of a file')
+    return run, inputs
+
+
+def _is_input(text: str) -> bool:
+    return text == "-" or "," in text or Path(text).is_file() or text.lstrip("+-.")[:1].isdigit()
