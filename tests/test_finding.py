@@ -1,0 +1,118 @@
+"""The run directory: complete, found by name, and never half-written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import linear
+from zoo.check import check_file
+from zoo.destination import Destination
+from zoo.errors import UsageError
+from zoo.finding import find_run, split_run
+from zoo.progress import TrainingProgress
+from zoo.run import Run, evaluate_run
+from zoo.trainer import train_run
+
+Write = Callable[..., str]
+
+
+def trained(write: Write, **changes: object) -> Run:
+    checked = check_file(write(linear(**changes)))
+    return train_run(checked, "cpu", Destination(), TrainingProgress())
+
+
+def test_the_newest_run_is_found_by_name_and_without(write: Write) -> None:
+    trained(write)
+    second = trained(write)
+    other = trained(write, name="other")
+    assert find_run("line").path == second.path
+    assert find_run(None).path == other.path
+    assert find_run("runs/line").path == Path("runs/line")
+
+
+def test_a_run_that_waits_to_be_replaced_is_not_found(write: Write) -> None:
+    run = trained(write)
+    run.path.rename(run.path.with_name(".line.replaced-1"))
+    with pytest.raises(UsageError, match=r"no such run: line"):
+        find_run("line")
+
+
+def test_a_spoiled_run_does_not_hide_the_others(write: Write) -> None:
+    good, bad = trained(write), trained(write)
+    bad.environment_file.write_text("{")
+    assert find_run("line").path == good.path
+
+
+@pytest.mark.parametrize(
+    ("reference", "message", "remedy"),
+    [
+        ("lin", "no such run: lin", 'did you mean "line"?'),
+        ("runs/lime", "no such run: runs/lime", 'did you mean "runs/line"?'),
+        ("runs", "runs is no run: it has no spec.json", "name a directory that zoo train wrote"),
+    ],
+)
+def test_an_absent_run_is_answered_with_the_nearest(write: Write, reference: str, message: str, remedy: str) -> None:
+    trained(write)
+    with pytest.raises(UsageError) as refused:
+        find_run(reference)
+    assert (refused.value.message, refused.value.remedy) == (message, remedy)
+
+
+def test_without_any_run_training_comes_first(here: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no run in runs/"):
+        find_run(None)
+
+
+@pytest.mark.parametrize("option", ["data.samples=5", "data.weights=[9,9]", "train.epochs=3"])
+def test_a_run_keeps_its_spec(write: Write, option: str) -> None:
+    trained(write)
+    with pytest.raises(UsageError, match=r"a run keeps its spec"):
+        find_run("line", [option])
+
+
+def test_the_files_of_a_table_may_lie_elsewhere(write: Write, here: Path) -> None:
+    write("\n".join(["a,b", *[f"{i},{2 * i}" for i in range(20)]]), "table.csv")
+    run = trained(write, data={"type": "TableFile", "file": "table.csv", "target": "b"})
+    before = evaluate_run(run, "cpu")
+    (here / "table.csv").rename(here / "moved.csv")
+    assert evaluate_run(find_run("line", ["data.file=moved.csv"]), "cpu") == before
+
+
+@pytest.mark.parametrize(
+    ("data", "allowed"),
+    [
+        ({"type": "TableFile"}, "only data.file and data.validation_file and data.test_file"),
+        ({"type": "MNIST"}, "only data.root and data.download"),
+        ({"type": "LinearFunction"}, "nothing of it"),
+        ("spoiled", "nothing of it"),
+    ],
+)
+def test_what_may_differ_on_another_machine_is_the_sources_to_say(
+    data: object, allowed: str, write: Write, here: Path
+) -> None:
+    write(json.dumps({"data": data}), "spec.json")
+    with pytest.raises(UsageError) as refused:
+        find_run(str(here), ["data.target=a"])
+    assert refused.value.remedy == f"{allowed} may differ on another machine; train again for the rest"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "run", "inputs"),
+    [
+        (("1,2",), "runs/line", ("1,2",)),
+        (("line", "1,2", "3,4"), "runs/line", ("1,2", "3,4")),
+        (("runs/line", "1,2"), "runs/line", ("1,2",)),
+        (("-1,2", "3,4"), "runs/line", ("-1,2", "3,4")),
+        (("-",), "runs/line", ("-",)),
+    ],
+)
+def test_the_first_argument_is_a_run_where_there_is_one(
+    write: Write, arguments: tuple[str, ...], run: str, inputs: tuple[str, ...]
+) -> None:
+    trained(write)
+    found, given = split_run(arguments)
+    assert (str(found.path), given) == (run, inputs)
