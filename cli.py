@@ -431,6 +431,17 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
 
 
 @zoo.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_json
+def inspect(file: Path, as_json: bool) -> None:
+    """Look into an ONNX file: inputs, outputs, opset, operators, metadata. Nothing of it is run or loaded."""
+    from exporters import telling
+    from exporters.inspection import inspect as inspect_file
+
+    telling.print_inspection(inspect_file(file), as_json)
+
+
+@zoo.command()
 @click.argument("spec")
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, metavar="FILE.py", help="The file.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there.")

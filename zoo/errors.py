@@ -16,6 +16,7 @@
     ├── FrozenMoved           exit 1: a frozen tensor is not what it was before the training
     ├── ProcessLost           exit 1: another process of the training has ended
     ├── OutputError           a file cannot be written
+    ├── ModelFileError        a model file is none, is damaged, or says what no file may
     ├── ExportError           a model cannot be exported as asked
     │   └── ProofFailed       exit 1: the exported file is not proven equal to the model
     └── Interrupted           exit 128 + signal: the person or the system stopped the work
@@ -176,6 +177,10 @@ class ProcessLost(ZooError):
 
 class OutputError(ZooError):
     """A file cannot be written."""
+
+
+class ModelFileError(ZooError):
+    """A model file is none, is damaged, or says what no file may."""
 
 
 class ExportError(ZooError):

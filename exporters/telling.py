@@ -1,0 +1,49 @@
+"""Telling: what is found in and of exported files, as tables or as records for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exporters.inspection import Inspection
+from zoo import console
+
+LONGEST_TOLD = 300  # letters of a text of a file; --json has all of them
+
+
+def print_inspection(found: Inspection, as_json: bool) -> None:
+    """Print what an ONNX file says of itself."""
+    if as_json:
+        console.print_json(found.document())
+        return
+    sets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
+    facts = [
+        ("file", f"{found.file}, {found.bytes:,} bytes"),
+        ("written by", found.producer),
+        ("IR version", str(found.ir_version)),
+        ("opset", sets),
+        ("graph", found.graph),
+        ("tensors", f"{found.tensors:,} with {found.parameters:,} numbers"),
+        ("tensors in", ", ".join(found.external)),
+        ("defines", ", ".join(found.functions)),
+    ]
+    console.print_table("", ("", ""), [(name, visible(text)) for name, text in facts if text])
+    ends = [("in", value) for value in found.inputs] + [("out", value) for value in found.outputs]
+    rows = [(way, visible(value.name), value.dtype, visible(_axes(value.axes))) for way, value in ends]
+    console.print_table("", ("", "name", "dtype", "axes"), rows)
+    console.print_table(
+        "", ("operator", "nodes"), [(visible(name), f"{count:,}") for name, count in found.operators.items()]
+    )
+    if found.metadata:
+        console.print_table(
+            "", ("metadata", ""), [(visible(key), visible(said)) for key, said in found.metadata.items()]
+        )
+
+
+def _axes(axes: Sequence[int | str] | None) -> str:
+    return "any" if axes is None else f"({', '.join(map(str, axes))})"
+
+
+def visible(text: str) -> str:
+    """Return a text of a stranger's file as a terminal may show it: no control characters, and not too long."""
+    shown = text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…"
+    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in shown)
