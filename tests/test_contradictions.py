@@ -53,6 +53,18 @@ FINE: dict[str, Document] = {
     "a last step of one under a frozen BatchNorm1d": linear(
         model__layers=[{"type": "BatchNorm1d", "id": "norm"}, dense(1)], data__samples=21, freeze=["norm.*"]
     ),
+    "a last step of one under a frozen body of torchvision": images(
+        data={
+            "type": "FakeImages",
+            "size": 21,
+            "image_size": [3, 32, 32],
+            "num_classes": 3,
+            "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
+        },
+        model={"type": "torchvision", "name": "resnet18", "classes": "classes"},
+        train={"epochs": 1, "batch_size": 4},
+        freeze=["*", "!fc.*"],
+    ),
     "mixed targets for CrossEntropyLoss": images(data__augmentation=[{"type": "MixUp"}]),
     "all but one tensor frozen": rows(*TWO, freeze=["*", "!b.bias"]),
     "a pattern whose exception fits": rows(*TWO, freeze=["a.*", "!a.bias"]),

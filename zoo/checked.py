@@ -54,9 +54,12 @@ class CheckedSpec:
     @property
     def smallest_training_batch(self) -> int:
         """Return the fewest rows that torch trains every layer on; frozen ones stay in evaluation, and take any."""
-        several = {p.name: p.layer.smallest_training_batch(p.input) for p in self.layers}
-        still = self.frozen_layers if max(several.values()) > 1 else ()
-        return max((fewest for name, fewest in several.items() if name not in still), default=1)
+        several = {p: p.layer.smallest_training_batch(p.input) for p in self.layers}
+        if max(several.values()) == 1:
+            return 1
+        still, frozen = self.frozen_layers, set(selected(self.spec.freeze, self.parameters))
+        moved = (n for p, n in several.items() if p.name not in still and not p.layer.rests(frozen))
+        return max(moved, default=1)
 
     @cached_property
     def frozen_layers(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from zoo.errors import DataError, ShapeError
 from zoo.models.known import Architecture, torchvision
 from zoo.models.table import Entry, find, names
 from zoo.shapes import Shape
+from zoo.training.frozen import still_modules
 
 COMMON = sorted({*NAMES} & {*names()})
 """What the table and the installed torchvision both have; another torchvision may have other models."""
@@ -131,6 +132,26 @@ def test_a_single_row_trains_where_the_check_says_so(name: str) -> None:
         assert accepts(model, 1, max(height, entry.least), entry.least, True) == (
             layer.smallest_training_batch(shape) == 1
         )
+
+
+@pytest.mark.parametrize(("name", "head"), [("resnet18", "fc"), ("densenet121", "classifier"),
+    ("deeplabv3_mobilenet_v3_large", "classifier"), ("mobilenet_v3_small", "classifier")])  # fmt: skip
+@pytest.mark.parametrize("trained", [(), ("features.norm5.", "layer4.1.bn2.", "features.12.1.")])
+def test_a_single_row_trains_a_model_whose_norms_are_frozen(name: str, head: str, trained: tuple[str, ...]) -> None:
+    entry, layer, model = known(name), architecture(name), zeroed(undrawn(name))
+    for parameter_name, parameter in model.named_parameters():
+        parameter.requires_grad_(parameter_name.startswith((f"{head}.", *trained)))
+    frozen = [parameter_name for parameter_name, p in model.named_parameters() if not p.requires_grad]
+    model.train()
+    for module in still_modules(model, ()):
+        module.eval()
+    given = torch.zeros(1, 3, entry.least, entry.least)
+    if layer.rests(frozen):
+        assert model(given) is not None
+    else:
+        with pytest.raises(ValueError, match="more than 1 value"):
+            model(given)
+    assert layer.rests(frozen) == (not trained and not entry.segments)
 
 
 @pytest.mark.parametrize(("name", "weights", "side"), [

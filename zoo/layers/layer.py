@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
 from zoo.errors import ShapeError
@@ -120,6 +120,10 @@ class Layer(Strict):
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return the fewest rows of `shape` that torch trains this layer on."""
         return 1
+
+    def rests(self, frozen: Collection[str]) -> bool:
+        """Return whether what needs several rows inside this layer is frozen with these tensors, and so needs one."""
+        return False
 
     def with_sizes(self, sizes: Mapping[str, int]) -> Self:
         """Return the layer with its named sizes, such as "classes", replaced by numbers.

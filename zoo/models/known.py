@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import isqrt
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -134,6 +135,12 @@ class Architecture(Layer):
         """Return 2 where a batch norm sees a single value of each row."""
         alone = self.entry.alone
         return 1 if alone is not None and max(shape.row[1:]) >= alone else 2
+
+    def rests(self, frozen: Collection[str]) -> bool:
+        """Return whether every norm is frozen: the modules whose weight is a vector."""
+        sizes = self.entry.parameters
+        norms = {name.removesuffix("weight") for name in sizes if name.endswith(".weight") and len(sizes[name]) == 1}
+        return all(name in frozen for name in sizes if name.rpartition(".")[0] + "." in norms)
 
     def options(self) -> dict[str, object]:
         """Return what torchvision's builder is told."""
