@@ -115,7 +115,27 @@ VALUES: Corpus = {
     ),
     "a probability above one": (
         linear(model__layers=[{"type": "Dropout", "p": 1.5}]),
-        ("model.layers.0.p", "model.layers.0.p is 1.5", "write a number 1 or less"),
+        ("model.layers.0.p", "model.layers.0.p is 1.5", "write a number below 1"),
+    ),
+    "a dropout of everything": (
+        linear(model__layers=[{"type": "Dropout", "p": 1.0}]),
+        ("model.layers.0.p", "model.layers.0.p is 1.0", "write a number below 1"),
+    ),
+    "a learning rate of nothing": (
+        linear(optimizer__lr=0.0),
+        (
+            "optimizer",
+            "lr is 0",
+            "write one above 0, or name the tensors that are to stay as they are in freeze",
+        ),
+    ),
+    "a group that does not learn": (
+        linear(optimizer__groups=[{"match": "*.bias", "lr": 0}]),
+        (
+            "optimizer",
+            "in groups.0, lr is 0",
+            "write one above 0, or name the tensors that are to stay as they are in freeze",
+        ),
     ),
     "a wrong word": (
         linear(loss__reduction="men"),

@@ -36,6 +36,7 @@ __all__ = [
     "AfterValidator",
     "BeforeValidator",
     "Count",
+    "Dropped",
     "Field",
     "Integer",
     "Named",
@@ -61,6 +62,8 @@ class Named:
 Count = Annotated[int, Field(ge=1, le=LARGEST_SIZE)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Dropped = Annotated[float, Field(ge=0, lt=1)]
+"""What is dropped in training: of all, nothing would be left to learn from."""
 Positive = Annotated[float, Field(gt=0, le=1e30)]
 NonNegative = Annotated[float, Field(ge=0, le=1e30)]
 Number = Annotated[float, Field(ge=-1e30, le=1e30)]

@@ -60,7 +60,7 @@ def test_a_layer_agrees_with_torchvision(name: str, data: st.DataObject) -> None
     try:
         layer = declared(options)
     except ValidationError:
-        assert options["block_size"] == 2
+        assert options.get("p") == 1 or options["block_size"] == 2
         return
     accepted = assert_agrees(layer, shape)
     ACCEPTED[name].append(accepted)

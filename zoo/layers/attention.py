@@ -10,7 +10,7 @@ from zoo.layers.position import first_positions, positions
 from zoo.layers.rotary import Rotary, angles, turned
 from zoo.layers.sequence import causal_mask, divided, sequence, steps, width
 from zoo.shapes import Dimension, Shape, Value
-from zoo.strict import Count, Probability, model_validator
+from zoo.strict import Count, Dropped, model_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ class MultiheadAttention(Function):
     """Features of each step; follows from the layer above, and is checked when written."""
     num_heads: Count
     """How many attentions work side by side, each on its share of the features."""
-    dropout: Probability = 0.0
+    dropout: Dropped = 0.0
     """In training, the share of attention weights set to zero."""
     bias: bool = True
     """Learn additive biases."""
@@ -162,7 +162,7 @@ class CausalSelfAttention(Function):
     """Heads of keys and values, each shared by num_heads / num_kv_heads queries; num_heads unless written."""
     bias: bool = True
     """Learn additive biases."""
-    dropout: Probability = 0.0
+    dropout: Dropped = 0.0
     """In training, the share of attention weights set to zero."""
     rotary: Rotary | None = None
     """Turn queries and keys by their positions; without it, the layer does not know the order."""

@@ -8,14 +8,14 @@ from zoo.errors import ShapeError
 from zoo.layers.layer import Elementwise, kind, require_float
 from zoo.layers.namesake import Namesake
 from zoo.shapes import Shape
-from zoo.strict import Probability
+from zoo.strict import Dropped
 
 
 class Dropping(Namesake):
     """What every dropout layer has."""
 
     shares_input: ClassVar[bool] = True
-    p: Probability = 0.5
+    p: Dropped = 0.5
     """Probability that a number, or a whole channel, is dropped."""
     inplace: bool = False
     """Overwrite the input; saves memory."""

@@ -9,7 +9,7 @@ from zoo.layers.layer import Sizes, kind
 from zoo.layers.namesake import Namesake
 from zoo.layers.sequence import Depth, steps, width
 from zoo.shapes import Shape, Value
-from zoo.strict import LARGEST_SIZE, Count, Field, Probability, model_validator
+from zoo.strict import LARGEST_SIZE, Count, Dropped, Field, model_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ class Recurrent(Namesake):
     """How many are stacked, each fed by the one below."""
     bias: bool = True
     """Learn additive biases."""
-    dropout: Probability = 0.0
+    dropout: Dropped = 0.0
     """In training, the share of zeros put into what each layer but the last gives."""
     bidirectional: bool = False
     """Go through the sequence backwards too; both results stand side by side."""

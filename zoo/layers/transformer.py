@@ -9,7 +9,7 @@ from zoo.layers.layer import Emitter, Function, LayerId, Sizes, kind
 from zoo.layers.normalization import LayerNorm
 from zoo.layers.sequence import Depth, causal_mask, divided, sequence, steps, width
 from zoo.shapes import Shape, Value
-from zoo.strict import Count, Positive, Probability, model_validator
+from zoo.strict import Count, Dropped, Positive, model_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ class _TransformerLayer(Function):
     """How many attentions work side by side, each on its share of the features."""
     dim_feedforward: Count = 2048
     """Features between the two linear maps."""
-    dropout: Probability = 0.1
+    dropout: Dropped = 0.1
     """In training, the share of zeros put into attention weights and into what each part gives."""
     activation: Literal["relu", "gelu"] = "relu"
     """The function between the two linear maps."""

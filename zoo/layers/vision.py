@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, Sizes, agreed, axis_size, kind, require_float
 from zoo.shapes import Shape
-from zoo.strict import Count, Positive, Probability, model_validator
+from zoo.strict import Count, Dropped, Positive, model_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -80,7 +80,7 @@ class StochasticDepth(Layer):
 
     shares_input: ClassVar[bool] = True
     type: Literal["StochasticDepth"]
-    p: Probability
+    p: Dropped
     """Probability of zeros."""
     mode: Literal["batch", "row"]
     """"row" decides for each row, "batch" for all rows at once."""
@@ -108,7 +108,7 @@ class _DropBlock(Layer):
     shares_input: ClassVar[bool] = True
     rank: ClassVar[int]
 
-    p: Probability
+    p: Dropped
     """Share of the numbers set to zero."""
     block_size: Count
     """Side of each block; odd. A side of the input that is shorter bounds it."""

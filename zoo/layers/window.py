@@ -9,7 +9,7 @@ from zoo.errors import ShapeError
 from zoo.layers.layer import Layer, Sizes, agreed, axis_size, kind, require_float
 from zoo.layers.sequence import divided
 from zoo.shapes import Shape
-from zoo.strict import Count, Field, Probability, model_validator
+from zoo.strict import Count, Dropped, Field, model_validator
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,9 +40,9 @@ class ShiftedWindowAttention(Layer):
     """Learn additive biases of queries, keys and values."""
     proj_bias: bool = True
     """Learn an additive bias of what comes out."""
-    attention_dropout: Probability = 0.0
+    attention_dropout: Dropped = 0.0
     """In training, the share of attention weights set to zero."""
-    dropout: Probability = 0.0
+    dropout: Dropped = 0.0
     """In training, the share of zeros put into what comes out."""
 
     @model_validator(mode="after")

@@ -77,15 +77,21 @@ class Optimizer(Strict):
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
-        self.judge(self.options())
+        self._judge(self.options())
         for index, group in enumerate(self.parameter_groups):
             try:
-                self.judge(self.options() | group.overrides())
+                self._judge(self.options() | group.overrides())
             except ValueError as error:
                 raise ValueError(f"in groups.{index}, {error}") from error
         return self
 
     # Any: the values of torch's options.
+    def _judge(self, options: dict[str, Any]) -> None:
+        if options["lr"] == 0:
+            raise ValueError("lr is 0; write one above 0, or name the tensors that are to stay as they are in freeze")
+        self.judge(options)
+
+    # Any: as above.
     def judge(self, options: dict[str, Any]) -> None:
         """Refuse options that contradict each other: those for all parameters, or those of a group.
 
