@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
 import pytest
 
 from conftest import REPOSITORY, linear
-from zoo.build import fresh_model
+from zoo.build import build_optimizer, fresh_model
+from zoo.check import check
 from zoo.choice import Choice
 from zoo.data import DATA
 from zoo.inheritance import read_spec
@@ -38,6 +40,22 @@ def test_an_example_is_checked_and_built(text: str, tmp_path: Path) -> None:
     file.write_text(json.dumps(base | fragment))
     for point in check_searched(read_spec(str(file))).points:
         assert fresh_model(point) is not None
+
+
+def test_the_warm_up_of_the_guide_rises_in_a_line_and_falls_along_a_cosine(tmp_path: Path) -> None:
+    (text,) = [text for text in EXAMPLES if "SequentialLR" in text]
+    file = tmp_path / "example.json"
+    file.write_text(json.dumps(linear() | json.loads("{" + text + "}")))
+    checked = check(read_spec(str(file)))
+    optimizer, scheduler = build_optimizer(checked, fresh_model(checked).named_parameters(), 20)
+    assert scheduler is not None
+    rates = []
+    for _ in range(18):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    falling = [0.01 * (1 + math.cos(math.pi * step / 14)) / 2 for step in range(14)]
+    assert rates == pytest.approx([0.0025, 0.004375, 0.00625, 0.008125, *falling])
 
 
 def test_every_key_of_a_spec_is_explained() -> None:
