@@ -20,6 +20,8 @@ from conftest import REPOSITORY, Document, Outcome, linear
 
 pytest.importorskip("optuna", reason="needs optuna: pip install 'zoo[tune]'")
 
+import optuna
+
 from zoo.errors import Interrupted, UsageError
 from zoo.inheritance import read_spec
 from zoo.run import Run
@@ -131,6 +133,32 @@ def test_trials_that_are_worse_are_pruned(write: Write) -> None:
     assert len([trial for trial in result.trials if trial.state == "complete"]) + len(pruned) == 10
 
 
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ({"epochs": 8}, 8),
+        ({"steps": 30}, 8),  # of 15 rows: 4 in an epoch, and a rest
+        ({"steps": 30, "evaluate_every": 3}, 10),
+        ({"epochs": 8, "evaluate_every": 2}, 16),
+        ({"epochs": {"search": "int", "low": 6, "high": 8}}, "auto"),
+    ],
+    ids=str,
+)
+def test_hyperband_knows_how_often_a_trial_is_measured(write: Write, train: Document, expected: int | str) -> None:
+    name = write(searching(train={"batch_size": 4, **train}))
+    with tuning(name, 1, pruner="hyperband").claimed(False) as study:
+        assert isinstance(study.pruner, optuna.pruners.HyperbandPruner)
+        assert study.pruner._max_resource == expected
+
+
+def test_trials_of_so_many_steps_are_pruned_by_their_measurements(write: Write) -> None:
+    name = write(searching(train={"batch_size": 4, "steps": 40, "evaluate_every": 5}))
+    result = tune(tuning(name, 10, pruner="hyperband"), False, 1)
+    rows = {trial.state: len(Run(Path(trial.run or "")).rows()) for trial in result.trials}
+    assert rows["complete"] == 8
+    assert rows["pruned"] < 8
+
+
 def test_a_trial_that_diverges_does_not_end_the_search(write: Write) -> None:
     rates = {"search": "choice", "values": [1e30, 0.01]}
     result = found(write, 6, optimizer__lr=rates)
@@ -202,6 +230,8 @@ def test_a_trial_that_is_interrupted_goes_on_to_the_same_measurements(
     assert interrupted.value.message == "1 of 3 trials have ended; they are in parts"
     assert (interrupted.value.remedy, interrupted.value.signal_number) == ("the same command with --resume", 2)
     assert Run(Path("parts/trials/0001")).checkpoint_file.is_file()
+    with Run(Path("parts/trials/0001")).metrics_file.open("a") as lines:
+        lines.write('{"epoch": 2, "error": "a row without the metric"}\n')
     rest = tune(tuning(name, 3, out=Path("parts")), True, 1)
     assert drawn(rest.trials)[:2] == drawn(whole.trials)[:2]
     assert (len(rest.trials), rest.trials[1].number, rest.trials[1].epochs) == (3, 2, 4)

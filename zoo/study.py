@@ -31,11 +31,11 @@ CONTINUES = "continues"
 """The attribute of a trial that goes on with one that was cut off: its number."""
 
 
-def pruner_of(name: Pruner, epochs: int | None) -> BasePruner:
-    """Return what ends trials early, given the epochs of each where all have as many."""
+def pruner_of(name: Pruner, measurements: int | None) -> BasePruner:
+    """Return what ends trials early, given how often each is measured where all are as often."""
     if name == "none":
         return NopPruner()
-    return MedianPruner() if name == "median" else HyperbandPruner(max_resource=epochs or "auto")
+    return MedianPruner() if name == "median" else HyperbandPruner(max_resource=measurements or "auto")
 
 
 class SeededSampler(BaseSampler):

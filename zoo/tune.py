@@ -26,11 +26,10 @@ from zoo.files import writing
 from zoo.run import Run
 from zoo.strict import LARGEST_SIZE
 from zoo.study import CONTINUES, PROBLEM, counted, reaching, try_again
-from zoo.train import Train
 from zoo.trainer import resume_run, train_run
 from zoo.training.interruption import Interruption
 from zoo.training.watching import Moment, Row
-from zoo.tuning import EPOCHS, Ended, Found, Tuning, ended, found, shown
+from zoo.tuning import EPOCHS, Ended, Found, Tuning, ended, found, measurements, shown
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -50,12 +49,11 @@ class _Reporter:
     A long training reports every so many epochs; so do all trials of that length, at the same ones.
     """
 
-    def __init__(self, trial: optuna.Trial, metric: str, train: Train, rows: int | None) -> None:
+    def __init__(self, trial: optuna.Trial, metric: str, checked: CheckedSpec) -> None:
         self._trial, self._metric = trial, metric
-        self._steps = train.evaluate_every
+        self._steps = checked.spec.train.evaluate_every
         """Steps from one measurement to the next, where epochs are not what is measured."""
-        plan = train.plan(rows) if rows is not None else None
-        several = plan.evaluations if plan is not None else None if self._steps else train.epochs
+        several = measurements(checked)
         self._epochs = several or LARGEST_SIZE  # not known before the data is read
         self._every = max(1, -(-(several or 0) // MOST_REPORTS))
         self._told: set[int] = set()
@@ -169,14 +167,15 @@ def _train(tuning: Tuning, trial: optuna.Trial, checked: CheckedSpec) -> float:
         ZooError: as `train_run`.
     """
     metric, path = tuning.goal.metric, tuning.folder_of(trial.number)
-    reporter = _Reporter(trial, metric, checked.spec.train, checked.example.training_rows)
+    reporter = _Reporter(trial, metric, checked)
     begun = _taken_over(tuning, trial)
     try:
         if begun is None:
             run = train_run(checked, tuning.device, Destination(path), reporter)
         else:
             for row in begun.rows():
-                reporter.report(row)
+                if metric in row:  # an error that ended a training has none
+                    reporter.report(row)
             run = begun if begun.weights_file.is_file() else resume_run(begun, tuning.device, reporter)
     except Diverged as error:
         trial.report(math.nan, reporter.epoch + 1)  # the worst there is

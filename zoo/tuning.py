@@ -19,6 +19,7 @@ from typing import IO, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from zoo.check import CheckedSpec
 from zoo.errors import UsageError
 from zoo.files import write_text, writing
 from zoo.run import RUNS
@@ -72,10 +73,10 @@ class Tuning:
         Raises:
             ZooError: the database has another search, or cannot be reached.
         """
-        epochs = {point.spec.train.epochs for point in self.searched.points}
+        lengths = {measurements(point) for point in self.searched.points}
         study = open_study(self.storage, self.file, study_name(self.searched, self.goal), self.goal)
         study.sampler = SeededSampler(self.seed)
-        study.pruner = pruner_of(self.pruner, epochs.pop() if len(epochs) == 1 else None)
+        study.pruner = pruner_of(self.pruner, lengths.pop() if len(lengths) == 1 else None)
         return study
 
     def drawn(self, trial: optuna.Trial | FrozenTrial) -> Source:
@@ -225,6 +226,14 @@ def ended(tuning: Tuning, trial: FrozenTrial) -> Ended:
         str(folder) if folder.is_dir() else None,
         problem,
     )
+
+
+def measurements(checked: CheckedSpec) -> int | None:
+    """Return how often a training is measured; None where that is not known before its data is read."""
+    train, rows = checked.spec.train, checked.example.training_rows
+    if rows is not None:
+        return train.plan(rows).evaluations
+    return None if train.evaluate_every is not None else train.epochs
 
 
 def shown(value: object) -> str:
