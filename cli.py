@@ -14,7 +14,7 @@ from zoo.errors import Interrupted, UsageError, ZooError
 from zoo.processes import require_alone_or_own, seat
 
 if TYPE_CHECKING:
-    from exporters.certificate import Certificate, Format
+    from exporters.certificate import Certificate
     from zoo.run import Run
     from zoo.training.distributed import World
 
@@ -376,6 +376,13 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
 @click.option("--onnx", is_flag=True, help="Write model.onnx (the default).")
 @click.option("--torchscript", is_flag=True, help="Write model.torchscript.")
 @click.option("--pt2", is_flag=True, help="Write model.pt2 (torch.export).")
+@click.option("--opset", type=click.IntRange(17, 23), help="Operator set of the ONNX file; by default 20.")
+@click.option(
+    "--target",
+    multiple=True,
+    metavar="NAME",
+    help="What the ONNX file is for: onnxruntime>=1.17, openvino, triton, web.",
+)
 @click.option("--untrained", is_flag=True, help="Export a SPEC with fresh weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the bundle; by default RUN/export.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
@@ -383,25 +390,23 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
 @_json
 def export(
     run: str | None,
-    onnx: bool,
-    torchscript: bool,
-    pt2: bool,
     untrained: bool,
     out: Path | None,
     overwrite: bool,
     overrides: tuple[str, ...],
     as_json: bool,
+    **asked: Any,  # what exporters.request reads
 ) -> None:
     """Export a run, prove the files equal to the model, and only then publish them."""
+    from exporters import request
     from exporters.bundle import Destination, publish
     from exporters.subject import find_subject
 
-    asked: dict[Format, bool] = {"onnx": onnx, "torchscript": torchscript, "pt2": pt2}
-    formats: list[Format] = [name for name, wanted in asked.items() if wanted] or ["onnx"]
+    wanted = request.read(asked)
     subject = find_subject(run, overrides, untrained)
     destination = Destination(out if out is not None else subject.folder, overwrite)
-    print(f"exporting {subject.checked.spec.name} as {' and '.join(formats)} …", file=sys.stderr)
-    _print_certificate(publish(subject, formats, destination), destination.folder, as_json)
+    print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
+    _print_certificate(publish(subject, wanted.formats, destination, wanted.onnx), destination.folder, as_json)
 
 
 def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:

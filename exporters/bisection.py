@@ -9,11 +9,10 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from torch import Tensor, nn
 
-from exporters import culprit
+from exporters import culprit, storage
 from exporters.float64.replay import Replay
 from exporters.golden import Golden
 from exporters.replaying import LIMIT
@@ -34,7 +33,7 @@ def told(subject: Subject, golden: Golden, path: Path, error: float) -> str:
 
 def find(subject: Subject, rows: Tensor, path: Path) -> PlacedLayer | None:
     """Return the first layer whose output in float64 is no value of the graph; None where each one's is."""
-    model = onnx.load_from_string(path.read_bytes())
+    model = storage.read(path)
     names = [name for node in model.graph.node for name in node.output if name]
     values = Replay(model).run({subject.input_name: rows}, names)
     standing: dict[int, list[Tensor]] = {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from exporters import card, certificate, golden
 from exporters.certificate import Certificate, Format
 from exporters.proof import Evidence, prove, require
+from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.costs import costs
 from zoo.environment import versions
@@ -47,13 +48,16 @@ class Destination:
             raise UsageError(f"{self.folder} holds an export", "give another --out, or --overwrite to replace it")
 
 
-def publish(subject: Subject, formats: Sequence[Format], destination: Destination) -> Certificate:
+def publish(
+    subject: Subject, formats: Sequence[Format], destination: Destination, form: OnnxForm = USUAL
+) -> Certificate:
     """Export, prove, and only then publish.
 
     Args:
         subject: the module with its spec and held-out rows.
         formats: which files to make.
         destination: where the bundle goes.
+        form: how the ONNX file is written.
 
     Raises:
         ProofFailed: a file is not proven equal; nothing is published.
@@ -66,7 +70,7 @@ def publish(subject: Subject, formats: Sequence[Format], destination: Destinatio
         subject.module, subject.rows, subject.sequence, costs(subject.checked).multiply_adds, subject.values
     )
     with replacing_directory(destination.folder) as folder:
-        proofs = tuple(prove(name, Evidence(subject, asked, folder)) for name in formats)
+        proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
         for proof in proofs:
             require(proof)
         golden.write(asked, folder, subject.input_name, subject.output_name)

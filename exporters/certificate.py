@@ -52,6 +52,15 @@ class Execution(Strict):
         return self.comparisons[0]
 
 
+class TargetProof(Strict):
+    """A program that an ONNX file is for."""
+
+    name: str
+    """As it was asked for."""
+    shown: str
+    """What the proof shows of it."""
+
+
 class FormatProof(Strict):
     """One exported file and what was proven of it."""
 
@@ -61,6 +70,10 @@ class FormatProof(Strict):
     """Its name in the bundle."""
     opset: int | None = None
     """Operator set of an ONNX file."""
+    ir: int | None = None
+    """Version of its file format."""
+    targets: tuple[TargetProof, ...] = ()
+    """Programs that the ONNX file is for."""
     weights: int | None = None
     """Tensors of the file that are the model's bit for bit."""
     float64_error: float | None = None

@@ -17,14 +17,13 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, numpy_helper
 from torch import nn
 
-from exporters import culprit
+from exporters import culprit, opsets, storage
 from exporters.axes import free_axes, sizes
+from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.errors import ExportError, ProofFailed, reason
 from zoo.shapes import Shape, Value
 
-OPSET = 20
-IR = 10  # onnxruntime 1.18 and later load it
 MISWRITTEN = (
     "divisor_override",
     "proj_size",
@@ -32,22 +31,25 @@ MISWRITTEN = (
 _REMEDY = "export with --torchscript, or replace the layer it names"
 
 
-def export(subject: Subject, path: Path) -> None:
-    """Write the module as one ONNX file.
+def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
+    """Write the module as one ONNX file; as two where its weights are too large for one.
 
     Raises:
-        ExportError: torch's exporter refuses the module, or is known to write it down wrongly.
+        ExportError: torch's exporter refuses the module, or is known to write it down wrongly, or the opset is too low.
     """
     _refuse_miswritten(subject)
-    program = _program(subject)
+    program = _program(subject, max(form.opset, opsets.NATIVE))
     _optimize(program, set(subject.module.state_dict()))
     model = program.model_proto
+    if form.opset < opsets.NATIVE:
+        opsets.lower(model)
     _strip(model)
     _name_input(model, subject.input_name)
     _name_axes(model, subject.checked.output)
     model.graph.name = subject.checked.spec.name
     onnx.helper.set_model_props(model, subject.metadata())
-    path.write_bytes(model.SerializeToString(deterministic=True))
+    model.ir_version = form.ir
+    storage.write(model, path, form.one_file)
 
 
 def _refuse_miswritten(subject: Subject) -> None:
@@ -58,11 +60,11 @@ def _refuse_miswritten(subject: Subject) -> None:
                 raise ExportError(f"{name}: torch's ONNX exporter writes {option} down wrongly", _REMEDY)
 
 
-def _program(subject: Subject) -> torch.onnx.ONNXProgram:
+def _program(subject: Subject, opset: int) -> torch.onnx.ONNXProgram:
     shape = subject.checked.input
     try:
         names: dict[str, Any] = {"input_names": [subject.input_name], "output_names": [subject.output_name]}
-        program = _capture(subject.module, (subject.example,), (shape,), **names)
+        program = _capture(subject.module, (subject.example,), (shape,), opset_version=opset, **names)
         if _fixed(program, (shape,)):
             _refuse_culprit(subject)  # where it is none of the layers, the static proof refuses the file
     except torch.onnx.OnnxExporterError as error:
@@ -106,10 +108,9 @@ def _capture(
             inputs,
             dynamo=True,
             dynamic_shapes=free_axes(values),
-            opset_version=OPSET,
             optimize=False,
             verbose=False,
-            **options,
+            **{"opset_version": opsets.OPSET} | options,
         )
     if program is None:
         raise ExportError("torch's exporter gave nothing", "`zoo doctor` shows the installed versions")
@@ -180,7 +181,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
     Raises:
         ProofFailed: one is not.
     """
-    model = onnx.load_from_string(path.read_bytes())
+    model = storage.read(path)
     state = subject.module.state_dict(keep_vars=True)
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     standing = {id(tensor): name for name, tensor in state.items() if name in found}
@@ -220,25 +221,25 @@ def _parts(message: Any) -> Iterator[Any]:
                 yield from _parts(part)
 
 
-def verify_static(subject: Subject, path: Path) -> int:
+def verify_static(subject: Subject, path: Path, form: OnnxForm = USUAL) -> int:
     """Return the opset of a file after judging all that can be judged without running it.
 
     Raises:
-        ProofFailed: the file is not valid ONNX, is not one file, or its opset, names or axes are not those asked for.
+        ProofFailed: the file is not valid ONNX, or its opset, files, names or axes are not those asked for.
     """
     try:
-        model = onnx.load_from_string(path.read_bytes())
-        onnx.checker.check_model(model, full_check=True)
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        model, outline = storage.read(path), storage.outline(path)
+        onnx.checker.check_model(str(path), full_check=True)
+        onnx.shape_inference.infer_shapes(outline, check_type=True, strict_mode=True)
     except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise _failed(f"the file is not valid ONNX: {reason(error)}") from error
     opsets = {(opset.domain, opset.version) for opset in model.opset_import}
-    if opsets != {("", OPSET)}:
-        raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {OPSET} alone")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise _failed("the file keeps weights in another file")
-    if model.ir_version != IR:
-        raise _failed(f"the file has IR version {model.ir_version}, not {IR}")
+    if opsets != {("", form.opset)}:
+        raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {form.opset} alone")
+    if storage.locations(outline) != ({storage.beside(path).name} if storage.weight(model) > form.one_file else set()):
+        raise _failed("the file keeps weights in another file than it should")
+    if model.ir_version != form.ir:
+        raise _failed(f"the file has IR version {model.ir_version}, not {form.ir}")
     if {entry.key: entry.value for entry in model.metadata_props} != subject.metadata():
         raise _failed("the file does not say of itself what the spec says")
     if len(told := _telling(model)):
@@ -254,7 +255,7 @@ def verify_static(subject: Subject, path: Path) -> int:
             raise _failed(f"the file declares {declared}, but the spec says {name}: {wanted}")
         if found[0].type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):
             raise _failed(f"{name} is not {shape.dtype} in the file")
-    return OPSET
+    return form.opset
 
 
 def _telling(model: ModelProto) -> list[str]:

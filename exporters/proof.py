@@ -16,6 +16,7 @@ from exporters.certificate import Execution, Format, FormatProof
 from exporters.decided import Decisions
 from exporters.golden import Golden
 from exporters.judging import BITS_RULE, bit_equal, judge, summary
+from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
 from exporters.subject import Subject
 from zoo.errors import ProofFailed
@@ -35,6 +36,8 @@ class Evidence:
     golden: Golden
     folder: Path
     """Where the file is made."""
+    form: OnnxForm = USUAL
+    """How an ONNX file is written."""
 
 
 def prove(name: Format, evidence: Evidence) -> FormatProof:
@@ -46,7 +49,7 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     """
     began = time.perf_counter()
     path = evidence.folder / FILES[name]
-    _EXPORT[name](evidence.subject, path)
+    _EXPORT[name](evidence, path)
     exported = time.perf_counter()
     proof = _PROVE[name](evidence, path)
     ended = time.perf_counter()
@@ -57,7 +60,7 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
 
 def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     subject, golden = evidence.subject, evidence.golden
-    opset = onnx.verify_static(subject, path)
+    opset = onnx.verify_static(subject, path, evidence.form)
     weights = onnx.verify_weights(subject, path)
     error = replaying.float64_error(subject, golden, path)
     if error > replaying.LIMIT:
@@ -66,18 +69,31 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
     first = _execution(evidence, replace(found, outputs=found.outputs[: len(asked)]), "onnxruntime", "optimised")
     plain = _execution(evidence, _ask_onnx(evidence, path, asked, 0), "onnxruntime", "unoptimised")
-    proof = summary("onnx", path.name, ONNX_RULE, [first, plain])
+    proof = summary("onnx", path.name, ONNX_RULE, [first, plain, *_elsewhere(evidence, path)])
     judged = None
     if proof.verdict == "equal":
         answers = [outputs[0] for outputs in found.outputs[len(asked) :]]
         judged = decisions.decide(subject, answers, 2 * first.comparisons[0].max_limit)
-    numbers = {"opset": opset, "weights": weights, "float64_error": error, "decisions": judged}
+    numbers = {
+        "opset": opset,
+        "ir": evidence.form.ir,
+        "targets": evidence.form.proofs,
+        "weights": weights,
+        "float64_error": error,
+        "decisions": judged,
+    }
     return _undecided(proof.model_copy(update=numbers), judged)
 
 
 def _ask_onnx(evidence: Evidence, path: Path, batches: Sequence[Array], optimize: int) -> Answers:
     named = [{evidence.subject.input_name: batch} for batch in batches]
     return ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1})
+
+
+def _elsewhere(evidence: Evidence, path: Path) -> list[Execution]:
+    """Return what the file's targets make of it that are not onnxruntime."""
+    runtimes = {target.runtime for target in evidence.form.targets} - {ONNXRUNTIME}
+    return [_execution_of(evidence, path, runtime, runtime.stem, threads=1) for runtime in sorted(runtimes)]
 
 
 def _prove_torchscript(evidence: Evidence, path: Path) -> FormatProof:
@@ -105,18 +121,18 @@ def _prove_bits(name: Format, evidence: Evidence, path: Path, runtime: Path, cal
     return summary(name, path.name, BITS_RULE, [execution]).model_copy(update={"weights": weights})
 
 
-def _execution_of(evidence: Evidence, path: Path, runtime: Path, called: str) -> Execution:
+def _execution_of(evidence: Evidence, path: Path, runtime: Path, called: str, threads: int = 0) -> Execution:
     batches = [{evidence.subject.input_name: question.inputs.numpy()} for question in evidence.golden.questions]
-    found = ask(runtime, path, batches, {"threads": torch.get_num_threads()})
+    found = ask(runtime, path, batches, {"threads": threads or torch.get_num_threads()})
     return _execution(evidence, found, called, "fresh process")
 
 
 FILES: dict[Format, str] = {"onnx": "model.onnx", "torchscript": "model.torchscript", "pt2": "model.pt2"}
-_EXPORT: dict[Format, Callable[[Subject, Path], None]] = {
+_EXPORT: dict[Format, Callable[[Evidence, Path], None]] = {
     # Looked up when they are called, so that a test can plant a fault between export and proof.
-    "onnx": lambda subject, path: onnx.export(subject, path),
-    "torchscript": lambda subject, path: torchscript.export(subject, path),
-    "pt2": lambda subject, path: torch_export.export(subject, path),
+    "onnx": lambda evidence, path: onnx.export(evidence.subject, path, evidence.form),
+    "torchscript": lambda evidence, path: torchscript.export(evidence.subject, path),
+    "pt2": lambda evidence, path: torch_export.export(evidence.subject, path),
 }
 _PROVE: dict[Format, Callable[[Evidence, Path], FormatProof]] = {
     "onnx": _prove_onnx,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 
+from exporters import storage
 from exporters.float64.replay import Replay
 from exporters.golden import Golden, Question, difference
 from exporters.subject import Subject
@@ -21,7 +21,7 @@ def float64_error(subject: Subject, golden: Golden, path: Path) -> float:
     Raises:
         ProofFailed: the graph holds an operator that is not known in float64.
     """
-    replay = Replay(onnx.load_from_string(path.read_bytes()))
+    replay = Replay(storage.read(path))
     asked = _chosen(golden)
     scale = max(float(np.abs(question.truth[np.isfinite(question.truth)]).max(initial=0.0)) for question in asked)
     worst = 0.0

@@ -24,6 +24,7 @@ from zoo.errors import ProofFailed
 TIMEOUT = 600.0  # seconds for all batches of one model
 
 ONNXRUNTIME = Path(__file__).with_name("onnxruntime.py")
+OPENVINO = Path(__file__).with_name("openvino.py")
 TORCHSCRIPT = Path(__file__).with_name("torchscript.py")
 TORCH_EXPORT = Path(__file__).with_name("torch_export.py")
 

@@ -28,7 +28,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 def plant(monkeypatch: pytest.MonkeyPatch, name: Format, export: Callable[[Subject, Path], None]) -> None:
     """Put another function where the bundle finds the exporter of a format."""
-    monkeypatch.setattr(EXPORTERS[name], "export", export)
+    monkeypatch.setattr(EXPORTERS[name], "export", lambda subject, path, *form: export(subject, path))
 
 
 def plant_bytes(monkeypatch: pytest.MonkeyPatch, name: Format, content: bytes) -> None:

@@ -83,7 +83,7 @@ def test_every_key_is_explained_in_the_schema() -> None:
     records = [schema, *schema["$defs"].values()]
 
     silent = [key for record in records for key, value in record["properties"].items() if not value.get("description")]
-    assert len(records) == 8
+    assert len(records) >= 8
     assert silent == []
 
 
