@@ -231,7 +231,7 @@ def test_a_trial_that_is_interrupted_goes_on_to_the_same_measurements(
     assert (interrupted.value.remedy, interrupted.value.signal_number) == ("the same command with --resume", 2)
     assert Run(Path("parts/trials/0001")).checkpoint_file.is_file()
     with Run(Path("parts/trials/0001")).metrics_file.open("a") as lines:
-        lines.write('{"epoch": 2, "error": "a row without the metric"}\n')
+        lines.write('{"epoch": 3, "error": "a row without the metric"}\n')
     rest = tune(tuning(name, 3, out=Path("parts")), True, 1)
     assert drawn(rest.trials)[:2] == drawn(whole.trials)[:2]
     assert (len(rest.trials), rest.trials[1].number, rest.trials[1].epochs) == (3, 2, 4)
