@@ -73,7 +73,7 @@ def publish(
         proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
         for proof in proofs:
             require(proof)
-        golden.write(asked, folder, subject.input_name, subject.output_name)
+        golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])
         (folder / "README.md").write_text(card.render(subject, proofs), encoding="utf-8")
         made = Certificate(
             certificate_version=2,

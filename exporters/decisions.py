@@ -15,6 +15,7 @@ from torch import Tensor
 
 from exporters.arrays import Array
 from exporters.decided import Decisions, Flip, Score
+from exporters.golden import outputs_of
 from exporters.subject import Subject
 from zoo.costs import costs
 from zoo.shapes import class_axis
@@ -31,19 +32,20 @@ def batches(subject: Subject) -> list[Array]:
     return [batch.numpy() for batch in torch.split(subject.rows[: _rows(subject)], BATCH)]
 
 
-def decide(subject: Subject, answers: Sequence[Array], tie: float) -> Decisions:
+def decide(subject: Subject, answers: Sequence[Sequence[Array]], tie: float) -> Decisions:
     """Return what both sides say of held-out rows.
 
     Args:
         subject: the module with its rows and targets.
-        answers: the file's to `batches`.
+        answers: the file's outputs for each of `batches`.
         tie: the largest gap that counts as one.
     """
     inputs = subject.rows[: _rows(subject)]
     targets = subject.targets[: len(inputs)]
     with evaluating(subject.module):
-        own = torch.cat([subject.module(batch.clone()) for batch in torch.split(inputs, BATCH)])
-    found = torch.from_numpy(np.concatenate(answers))
+        own = torch.cat([outputs_of(subject.module, batch.clone())[0] for batch in torch.split(inputs, BATCH)])
+    outputs = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True)]
+    found = outputs[0]
     shapes = (subject.checked.output, subject.checked.example.target)
     metrics = [metric.arranged(*shapes) for metric in subject.checked.spec.metrics]
     scores = []
@@ -53,7 +55,11 @@ def decide(subject: Subject, answers: Sequence[Array], tie: float) -> Decisions:
         )
         scores.append(Score(name=metric.name, torch=next(sides), file=next(sides)))
     axis = class_axis(*shapes) if subject.checked.example.target.dtype == "int64" else None
-    flips = () if axis is None else tuple(_flips(subject, inputs, (own, found), axis))
+    told = next((outputs[number] for number, output in enumerate(subject.outputs) if output.chosen is not None), None)
+    flips: tuple[Flip, ...] = ()
+    if axis is not None:
+        mine, its = (side.movedim(axis, -1).argmax(-1) for side in (own, found))
+        flips = tuple(_flips(subject, inputs, (mine, its if told is None else told), axis))
     return Decisions(rows=len(inputs), allowed=tie, flips=flips, scores=tuple(scores))
 
 
@@ -63,7 +69,7 @@ def _rows(subject: Subject) -> int:
 
 def _flips(subject: Subject, inputs: Tensor, sides: tuple[Tensor, Tensor], axis: int) -> list[Flip]:
     """Return each place whose class differs, with its gap in float64."""
-    mine, its = (side.movedim(axis, -1).argmax(-1) for side in sides)
+    mine, its = sides
     rows = (mine != its).flatten(1).any(1) if mine.dim() > 1 else mine != its
     chosen = rows.nonzero().flatten()
     if not len(chosen):
@@ -71,7 +77,8 @@ def _flips(subject: Subject, inputs: Tensor, sides: tuple[Tensor, Tensor], axis:
     double = copy.deepcopy(subject.module).double()
     with evaluating(double):
         taken = inputs[chosen]
-        truth = double(taken.double() if taken.is_floating_point() else taken).movedim(axis, -1)
+        given = taken.double() if taken.is_floating_point() else taken
+        truth = outputs_of(double, given)[0].movedim(axis, -1)
     flips = []
     for place, row in enumerate(chosen.tolist()):
         a, b = mine[row].reshape(-1), its[row].reshape(-1)

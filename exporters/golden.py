@@ -7,7 +7,7 @@ Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -36,10 +36,20 @@ class Question:
 
     name: str
     inputs: Tensor
-    truth: Array
-    """R64: the module in float64."""
-    own: Array
-    """The module as it is, in float32."""
+    truths: tuple[Array, ...]
+    """R64, the module in float64: each output."""
+    owns: tuple[Array, ...]
+    """The module as it is, in float32: each output."""
+
+    @property
+    def truth(self) -> Array:
+        """Return R64 of the first output."""
+        return self.truths[0]
+
+    @property
+    def own(self) -> Array:
+        """Return the first output of the module as it is."""
+        return self.owns[0]
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -78,14 +88,15 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     some = rows[: max(3, min(DISTINCT, WORK // max(1, work)))]
     double = copy.deepcopy(module).double()
     with evaluating(module), evaluating(double):
-        held_out, truths = [], dict[int, Array]()
+        held_out, truths = [], dict[int, tuple[Array, ...]]()
         for size, start, length in _plan(1 if sequence is None else some.shape[sequence]):
             cut = some if sequence is None else some.narrow(sequence, 0, length)
             if length not in truths:
                 truths[length] = _truth(double, cut)
             taken = torch.arange(start, start + size) % len(some)
             batch = cut[taken].contiguous()
-            held_out.append(Question(f"batch of {size}", batch, truths[length][taken.numpy()], _own(module, batch)))
+            truth = tuple(array[taken.numpy()] for array in truths[length])
+            held_out.append(Question(f"batch of {size}", batch, truth, _own(module, batch)))
         probe = _probes(rows, values)
         probes = () if probe is None else (Question(PROBES_NAME, probe, _truth(double, probe), _own(module, probe)),)
     return Golden(tuple(held_out), probes)
@@ -115,25 +126,31 @@ def _probes(rows: Tensor, values: int) -> Tensor | None:
     return torch.stack([torch.zeros_like(one), ones, *ends, noise.to(one.dtype)])
 
 
-def _truth(double: nn.Module, rows: Tensor) -> Array:
-    """Return the answers in float64, a few rows at a time: no row knows of the others."""
+def _truth(double: nn.Module, rows: Tensor) -> tuple[Array, ...]:
+    """Return the outputs in float64, a few rows at a time: no row knows of the others."""
     # A copy: an in-place first layer may overwrite it.
     parts = (part.double() if part.is_floating_point() else part.clone() for part in torch.split(rows, AT_ONCE))
-    truth: Array = torch.cat([double(part) for part in parts]).numpy()
-    return truth
+    outputs = zip(*(outputs_of(double, part) for part in parts), strict=True)
+    return tuple(torch.cat(output).numpy() for output in outputs)
 
 
-def _own(module: nn.Module, rows: Tensor) -> Array:
-    answer: Array = module(rows.clone()).numpy()
-    return answer
+def _own(module: nn.Module, rows: Tensor) -> tuple[Array, ...]:
+    return tuple(output.numpy() for output in outputs_of(module, rows.clone()))
 
 
-def write(golden: Golden, folder: Path, input_name: str, output_name: str) -> None:
+def outputs_of(module: nn.Module, rows: Tensor) -> tuple[Tensor, ...]:
+    """Return what a module gives, as several outputs even where it is one."""
+    given = module(rows)
+    return given if isinstance(given, tuple) else (given,)
+
+
+def write(golden: Golden, folder: Path, input_name: str, output_names: Sequence[str]) -> None:
     """Write the published question into `folder`/test_data_set_0, float32 as the model gives it."""
     target = folder / "test_data_set_0"
     target.mkdir()
     shown = golden.published
-    arrays = {"input_0": (input_name, shown.inputs.numpy()), "output_0": (output_name, shown.own)}
+    arrays = {"input_0": (input_name, shown.inputs.numpy())}
+    arrays |= {f"output_{i}": pair for i, pair in enumerate(zip(output_names, shown.owns, strict=True))}
     for stem, (name, array) in arrays.items():
         tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
         (target / f"{stem}.pb").write_bytes(tensor.SerializeToString(deterministic=True))

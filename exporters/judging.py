@@ -7,8 +7,9 @@ from typing import Protocol
 
 from exporters.arrays import Array
 from exporters.certificate import Execution, Format, FormatProof
+from exporters.outputs import Output
 from exporters.runtimes import Answers
-from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_question
+from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_choice, compare_question
 from zoo.errors import ProofFailed
 
 BITS_RULE = "equal to eager torch bit for bit"
@@ -27,12 +28,12 @@ class Answered(Protocol):
         """Return what each row is called, where rows have names."""
 
     @property
-    def truth(self) -> Array:
-        """Return R64, the module in float64."""
+    def truths(self) -> Sequence[Array]:
+        """Return R64, the module in float64: each output."""
 
     @property
-    def own(self) -> Array:
-        """Return the answer of the module as it is, in float32."""
+    def owns(self) -> Sequence[Array]:
+        """Return the answer of the module as it is, in float32: each output."""
 
 
 class Asked(Protocol):
@@ -47,45 +48,67 @@ class Asked(Protocol):
         """Return all questions."""
 
 
-def judge(output: str, asked: Asked, found: Answers, runtime: str, mode: str) -> Execution:
+def judge(outputs: Sequence[Output], asked: Asked, found: Answers, runtime: str, mode: str) -> Execution:
     """Return what a runtime's answers to the questions are worth.
 
     Args:
-        output: what the output is called.
+        outputs: what the model gives; what follows from the first one comes behind it.
         asked: the questions.
         found: the runtime's answers to them, in their order.
         runtime: the program that gave them.
         mode: how.
 
     Raises:
-        ProofFailed: the file gives several outputs, or none.
+        ProofFailed: the file gives more outputs, or fewer.
     """
-    if any(len(batch) != 1 for batch in found.outputs):
-        raise ProofFailed(f"{runtime} gives {len(found.outputs[0])} outputs, not one", "nothing was published")
-    first = [batch[0] for batch in found.outputs]
-    own = [question.own for question in asked.questions]
-    same = all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(first, own, strict=True))
-    held_out = asked.held_out
-    whole = compare(output, [q.truth for q in held_out], [q.own for q in held_out], first[: len(held_out)])
-    each = tuple(_each(whole, question, answer) for question, answer in zip(asked.questions, first, strict=True))
-    return Execution(
-        runtime=runtime,
-        version=found.version,
-        mode=mode,
-        bit_equal=same,
-        comparisons=(whole, *(found for comparisons in each for found in comparisons)),
+    if any(len(batch) != len(outputs) for batch in found.outputs):
+        wanted = "one" if len(outputs) == 1 else len(outputs)
+        raise ProofFailed(f"{runtime} gives {len(found.outputs[0])} outputs, not {wanted}", "nothing was published")
+    same = all(
+        a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+        for question, batch in zip(asked.questions, found.outputs, strict=True)
+        for a, b in zip(question.owns, batch, strict=True)
     )
+    comparisons: list[Comparison] = []
+    for number, output in enumerate(outputs):
+        answers = [batch[number] for batch in found.outputs]
+        if output.chosen is None:
+            comparisons += _numbers(number, output.name, asked, answers)
+        else:
+            comparisons += _choices(comparisons[0], output, asked, answers)
+    return Execution(runtime=runtime, version=found.version, mode=mode, bit_equal=same, comparisons=tuple(comparisons))
 
 
-def _each(whole: Comparison, question: Answered, answer: Array) -> list[Comparison]:
-    """Return the comparison of a batch, or of each row that has a name."""
-    if not question.rows or len(answer) != len(question.own):
-        return [compare_question(whole, question.name, question.truth, question.own, answer)]
-    rows = [slice(index, index + 1) for index in range(len(question.rows))]
-    return [
-        compare_question(whole, name, question.truth[row], question.own[row], answer[row])
-        for name, row in zip(question.rows, rows, strict=True)
+def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:
+    """Return the comparisons of an output that holds numbers."""
+    held_out = asked.held_out
+    truths, owns = ([getattr(q, side)[number] for q in held_out] for side in ("truths", "owns"))
+    whole = compare(name, truths, owns, answers[: len(held_out)], follows=number > 0)
+    found = [whole]
+    for question, answer in zip(asked.questions, answers, strict=True):
+        truth, own = question.truths[number], question.owns[number]
+        found += [
+            compare_question(whole, called, truth[rows], own[rows], answer[rows])
+            for called, rows in _parts(question, answer)
+        ]
+    return found
+
+
+def _choices(first: Comparison, output: Output, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:
+    """Return the comparison of an output that says where the first one is largest: over all questions, then of each."""
+    parts = [
+        (called, question.truths[0][rows], answer[rows])
+        for question, answer in zip(asked.questions, answers, strict=True)
+        for called, rows in _parts(question, answer)
     ]
+    return [compare_choice(first, output, called, scores, chosen) for called, scores, chosen in parts]
+
+
+def _parts(question: Answered, answer: Array) -> list[tuple[str, slice]]:
+    """Return a batch whole, or each row that has a name."""
+    if not question.rows or len(answer) != len(question.owns[0]):
+        return [(question.name, slice(None))]
+    return [(name, slice(index, index + 1)) for index, name in enumerate(question.rows)]
 
 
 def bit_equal(execution: Execution) -> Execution:

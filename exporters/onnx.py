@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
         opsets.lower(model)
     _strip(model)
     _name_input(model, subject.input_name)
-    _name_axes(model, subject.checked.output)
+    _name_axes(model, [output.shape for output in subject.outputs])
     model.graph.name = subject.checked.spec.name
     onnx.helper.set_model_props(model, subject.metadata())
     model.ir_version = form.ir
@@ -61,9 +61,10 @@ def _refuse_miswritten(subject: Subject) -> None:
 
 
 def _program(subject: Subject, opset: int) -> torch.onnx.ONNXProgram:
-    shape = subject.checked.input
+    shape = subject.input
     try:
-        names: dict[str, Any] = {"input_names": [subject.input_name], "output_names": [subject.output_name]}
+        outputs = [output.name for output in subject.outputs]
+        names: dict[str, Any] = {"input_names": [subject.input_name], "output_names": outputs}
         program = _capture(subject.module, (subject.example,), (shape,), opset_version=opset, **names)
         if _fixed(program, (shape,)):
             _refuse_culprit(subject)  # where it is none of the layers, the static proof refuses the file
@@ -149,9 +150,9 @@ def _name_input(model: ModelProto, name: str) -> None:
     given.name = name
 
 
-def _name_axes(model: ModelProto, output: Shape) -> None:
-    """Give the free axes of the output their names where torch has a formula for them."""
-    for value in model.graph.output:
+def _name_axes(model: ModelProto, outputs: Sequence[Shape]) -> None:
+    """Give the free axes of the outputs their names where torch has a formula for them."""
+    for value, output in zip(model.graph.output, outputs, strict=False):
         for name, axis in zip(sizes(output), value.type.tensor_type.shape.dim, strict=False):
             if isinstance(name, str) and axis.dim_param:
                 axis.dim_param = name
@@ -244,17 +245,16 @@ def verify_static(subject: Subject, path: Path, form: OnnxForm = USUAL) -> int:
         raise _failed("the file does not say of itself what the spec says")
     if len(told := _telling(model)):
         raise _failed(f"the file still tells of the machine that wrote it, in {told[0]}")
-    expected = (
-        (model.graph.input, subject.input_name, subject.checked.input),
-        (model.graph.output, subject.output_name, subject.checked.output),
-    )
-    for found, name, shape in expected:
+    outputs = {output.name: output.shape for output in subject.outputs}
+    for found, shapes in ((model.graph.input, {subject.input_name: subject.input}), (model.graph.output, outputs)):
         declared = {value.name: _axes(value) for value in found}
-        wanted = sizes(shape)
-        if declared != {name: wanted}:
-            raise _failed(f"the file declares {declared}, but the spec says {name}: {wanted}")
-        if found[0].type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):
-            raise _failed(f"{name} is not {shape.dtype} in the file")
+        wanted = {name: sizes(shape) for name, shape in shapes.items()}
+        if list(declared.items()) != list(wanted.items()):
+            said = ", ".join(f"{name}: {axes}" for name, axes in wanted.items())
+            raise _failed(f"the file declares {declared}, but the spec says {said}")
+        for value, shape in zip(found, shapes.values(), strict=True):
+            if value.type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):
+                raise _failed(f"{value.name} is not {shape.dtype} in the file")
     return form.opset
 
 

@@ -19,6 +19,7 @@ from exporters.judging import BITS_RULE, bit_equal, judge, summary
 from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
 from exporters.subject import Subject
+from exporters.tolerance import tie
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
@@ -72,8 +73,7 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     proof = summary("onnx", path.name, ONNX_RULE, [first, plain, *_elsewhere(evidence, path)])
     judged = None
     if proof.verdict == "equal":
-        answers = [outputs[0] for outputs in found.outputs[len(asked) :]]
-        judged = decisions.decide(subject, answers, 2 * first.comparisons[0].max_limit)
+        judged = decisions.decide(subject, found.outputs[len(asked) :], tie(first.whole))
     numbers = {
         "opset": opset,
         "ir": evidence.form.ir,
@@ -142,7 +142,7 @@ _PROVE: dict[Format, Callable[[Evidence, Path], FormatProof]] = {
 
 
 def _execution(evidence: Evidence, found: Answers, runtime: str, mode: str) -> Execution:
-    return judge(evidence.subject.output_name, evidence.golden, found, runtime, mode)
+    return judge(evidence.subject.outputs, evidence.golden, found, runtime, mode)
 
 
 def _undecided(proof: FormatProof, judged: Decisions | None) -> FormatProof:

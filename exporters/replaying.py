@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from exporters import storage
+from exporters.arrays import Array
 from exporters.float64.replay import Replay
 from exporters.golden import Golden, Question, difference
+from exporters.outputs import Output, gap
 from exporters.subject import Subject
 
 LIMIT = 1e-6  # of S: constants of the graph are float32 where the module's are float64, worth about 1e-8 to 1e-7
@@ -22,14 +26,31 @@ def float64_error(subject: Subject, golden: Golden, path: Path) -> float:
         ProofFailed: the graph holds an operator that is not known in float64.
     """
     replay = Replay(storage.read(path))
-    asked = _chosen(golden)
-    scale = max(float(np.abs(question.truth[np.isfinite(question.truth)]).max(initial=0.0)) for question in asked)
-    worst = 0.0
+    asked, outputs = _chosen(golden), subject.outputs
+    worst = [0.0] * len(outputs)
     for question in asked:
         count = len(question.rows) or ROWS
-        found = replay.run({subject.input_name: question.inputs[:count]})[subject.output_name]
-        worst = max(worst, difference(found, question.truth[:count]))
-    return worst / scale if scale else worst
+        found = replay.run({subject.input_name: question.inputs[:count]})
+        truths = [truth[:count] for truth in question.truths]
+        worst = [max(pair) for pair in zip(worst, errors(outputs, truths, found), strict=True)]
+    scales = [_scale(asked, number if output.chosen is None else 0) for number, output in enumerate(outputs)]
+    return max(error / scale if scale else error for error, scale in zip(worst, scales, strict=True))
+
+
+def errors(outputs: Sequence[Output], truths: Sequence[Array], found: Mapping[str, Tensor]) -> list[float]:
+    """Return by how much each output is wrong: of a choice, what the chosen number lacks to the largest."""
+    return [
+        difference(found[output.name], truth)
+        if output.chosen is None
+        else gap(truths[0], found[output.name].numpy(), output.chosen)
+        for output, truth in zip(outputs, truths, strict=True)
+    ]
+
+
+def _scale(asked: Sequence[Question], number: int) -> float:
+    """Return the largest finite number of an output."""
+    truths = [question.truths[number] for question in asked]
+    return max(float(np.abs(truth[np.isfinite(truth)]).max(initial=0.0)) for truth in truths)
 
 
 def _chosen(golden: Golden) -> tuple[Question, ...]:

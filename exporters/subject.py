@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -11,17 +11,31 @@ from typing import Literal, NoReturn
 import torch
 from torch import nn
 
+from exporters.outputs import Output
 from zoo import catalog
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
 from zoo.errors import DataError, UsageError
 from zoo.finding import find_run, newest_run, require_whereabouts
+from zoo.shapes import Shape
 from zoo.source import find_spec
 from zoo.training.splits import some_rows
 from zoo.training.watching import Row
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What goes into a module that holds the preprocessing and the decision too."""
+
+    input: Shape
+    """A batch as the source has it."""
+    axis: int | None
+    """The axis of the classes; None where there is no decision."""
+    compiled: Mapping[str, object]
+    """What the module does before, as JSON values."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,24 @@ class Subject:
     """Where the bundle goes unless a person says otherwise."""
     metrics: Row
     """The last measurements; empty where the weights are fresh."""
+    raw: Raw | None = None
+    """Where the module holds the preprocessing and the decision too, what goes into it."""
+
+    @property
+    def input(self) -> Shape:
+        """Return what the module is given."""
+        return self.checked.input if self.raw is None else self.raw.input
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """Return what the module gives: the model's own output, and then what follows from it."""
+        shape = self.checked.output
+        first = Output(self.output_name, shape)
+        if self.raw is None or self.raw.axis is None:
+            return (first,)
+        axis = self.raw.axis
+        classes = shape.with_dims(*shape.dims[:axis], *shape.dims[axis + 1 :]).with_dtype("int64")
+        return (first, Output("probabilities", shape), Output("class", classes, axis))
 
     @property
     def input_name(self) -> str:
@@ -54,7 +86,7 @@ class Subject:
     @property
     def sequence(self) -> int | None:
         """Return the axis of the input that may have any length; None where there is none."""
-        dims = self.checked.input.dims
+        dims = self.input.dims
         return dims.index("T") if "T" in dims else None
 
     @property
@@ -70,14 +102,14 @@ class Subject:
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself: spec, classes, and what must happen to an input before."""
         spec = self.checked.spec
-        transforms = [transform.document() for transform in spec.data.pipeline()]
+        transforms = [transform.document() for transform in spec.data.pipeline()] if self.raw is None else []
         return {
             "zoo.name": spec.name,
             "zoo.spec_sha256": spec.sha256(),
             "zoo.origin": self.origin,
             "zoo.classes": json.dumps(self.checked.example.classes, ensure_ascii=False),
             "zoo.preprocessing": json.dumps(transforms),
-        }
+        } | ({} if self.raw is None else {"zoo.raw": json.dumps(self.raw.compiled, ensure_ascii=False)})
 
 
 def find_subject(reference: str | None, overrides: Sequence[str], untrained: bool) -> Subject:

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from exporters.arrays import Array, pooled
+from exporters.outputs import Output, gap
 from zoo.strict import Strict
 
 EPS = 2.0**-23  # one unit of the last place of float32 at 1.0
@@ -63,7 +64,9 @@ class Comparison(Strict):
         return self.file_max / (EPS * self.scale) if self.scale else 0.0
 
 
-def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Sequence[Array]) -> Comparison:
+def compare(
+    output: str, truth: Sequence[Array], own: Sequence[Array], found: Sequence[Array], follows: bool = False
+) -> Comparison:
     """Return how a file's output compares with the truth, pooled over batches, and whether that proves anything.
 
     Args:
@@ -71,9 +74,10 @@ def compare(output: str, truth: Sequence[Array], own: Sequence[Array], found: Se
         truth: R64 of each batch, float64.
         own: torch's float32 of each batch.
         found: the file's answer to each batch.
+        follows: from another output, which shows by itself that the proof could fail.
     """
     judged = _judge(output, EVERYTHING, (truth, own, found), None)
-    if judged.verdict == "different" or judged.reason:
+    if follows or judged.verdict == "different" or judged.reason:
         return judged
     if judged.torch_max > LARGEST_OWN_ERROR * judged.scale:
         reason = f"torch's float32 is off by {judged.torch_max:.3g} of {judged.scale:.3g}"
@@ -97,6 +101,35 @@ def compare_question(whole: Comparison, question: str, truth: Array, own: Array,
         found: the file's answer.
     """
     return _judge(whole.output, question, ([truth], [own], [found]), whole)
+
+
+def compare_choice(first: Comparison, output: Output, question: str, scores: Array, chosen: Array) -> Comparison:
+    """Return whether the places that a file chooses are those of the largest scores, or tie with them.
+
+    Args:
+        first: the comparison of the scores over all batches, which says what a tie is.
+        output: what says the places.
+        question: its name.
+        scores: R64, float64.
+        chosen: the file's answer.
+    """
+    numbers = {"rows": len(scores), "scale": first.scale, "max_limit": tie(first), "rms_limit": tie(first)}
+    lead = gap(scores, chosen, output.chosen or 0)
+    if lead == float("inf"):
+        reason = f"the file's {output.name} is no place of a number of {first.output}"
+        return _verdict((output.name, question), "different", reason, numbers)
+    numbers["file_max"] = lead
+    if lead > tie(first):
+        reason = (
+            f"a {output.name} is not that of the largest number, which leads by {lead:.3g}; a tie is {tie(first):.3g}"
+        )
+        return _verdict((output.name, question), "different", reason, numbers)
+    return _verdict((output.name, question), "equal", "", numbers)
+
+
+def tie(first: Comparison) -> float:
+    """Return the largest gap of two scores that the errors of both may close."""
+    return 2 * first.max_limit
 
 
 Answers = tuple[Sequence[Array], Sequence[Array], Sequence[Array]]

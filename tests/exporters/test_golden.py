@@ -177,7 +177,7 @@ def test_writing_twice_gives_the_same_bytes(subject: Subject, tmp_path: Path) ->
     for name in ("first", "second"):
         folder = tmp_path / name
         folder.mkdir()
-        golden.write(golden.make(subject.module, subject.rows), folder, "features", "prediction")
+        golden.write(golden.make(subject.module, subject.rows), folder, "features", ["prediction"])
         written.append([path.read_bytes() for path in sorted(folder.rglob("*.pb"))])
 
     assert len(written[0]) == 2

@@ -138,7 +138,7 @@ def test_a_formula_of_torch_for_a_free_axis_of_the_output_gives_way_to_its_name(
     output = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, sizes)
     model = onnx.helper.make_model(onnx.helper.make_graph([], "bags", [], [output]))
 
-    exporter._name_axes(model, Shape("N", 3, "T"))
+    exporter._name_axes(model, [Shape("N", 3, "T")])
 
     assert exporter._axes(model.graph.output[0]) == ["batch", 3, "sequence"]
 
@@ -147,7 +147,7 @@ def test_a_size_baked_into_the_output_is_left_for_the_proof_to_refuse() -> None:
     output = onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, (3, 5))
     model = onnx.helper.make_model(onnx.helper.make_graph([], "baked", [], [output]))
 
-    exporter._name_axes(model, Shape("N", "T"))
+    exporter._name_axes(model, [Shape("N", "T")])
 
     assert exporter._axes(model.graph.output[0]) == [3, 5]
 
