@@ -410,29 +410,29 @@ def export(
 
 
 def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
+    from exporters import telling
     from zoo import console
 
     if as_json:
         console.print_json({"bundle": str(folder), "certificate": made.document()})
         return
-    rows = [
-        (
-            proof.file,
-            f"{execution.runtime} {execution.version}, {execution.mode}",
-            str(found.rows),
-            f"{found.torch_max:.2e}",
-            f"{found.file_max:.2e}",
-            f"{found.max_limit:.2e}",
-            "equal bit for bit" if execution.bit_equal else found.verdict,
-        )
-        for proof in made.proofs
-        for execution in proof.executions
-        for found in (execution.whole,)
-    ]
-    header = ("file", "run by", "rows", "torch's error", "its error", "allowed", "verdict")
-    console.print_table("largest error from the float64 model", header, rows)
+    telling.print_executions([(proof.file, execution) for proof in made.proofs for execution in proof.executions])
     written = [(str(folder / record.name), f"{record.bytes:,}") for record in made.files]
     console.print_table("written", ("file", "bytes"), [*written, (str(folder / "certificate.json"), "")])
+
+
+@zoo.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@_json
+def verify(bundle: Path, as_json: bool) -> None:
+    """Repeat the proof of an exported bundle from the bundle alone; torch and zoo's specs are not needed."""
+    from exporters import telling
+    from exporters.verification import verify as verify_bundle
+
+    found = verify_bundle(bundle)
+    telling.print_verification(found, as_json)
+    if not found.passed:
+        sys.exit(1)
 
 
 @zoo.command()

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from exporters import culprit, storage
 from exporters.float64.replay import Replay
 from exporters.golden import Golden
-from exporters.replaying import LIMIT
 from exporters.subject import Subject
+from exporters.tolerance import GRAPH_LIMIT
 from zoo.placing import PlacedLayer
 from zoo.training.evaluation import evaluating
 
@@ -27,7 +27,7 @@ def told(subject: Subject, golden: Golden, path: Path, error: float) -> str:
     where = "" if found is None else f"{culprit.called(subject.checked, found)}: "
     return (
         f"{where}{path.name} is not the model: in float64 its answer is {error:.3g} of the largest output away, "
-        f"and {LIMIT:g} is allowed"
+        f"and {GRAPH_LIMIT:g} is allowed"
     )
 
 
@@ -41,8 +41,8 @@ def find(subject: Subject, rows: Tensor, path: Path) -> PlacedLayer | None:
         if value.is_floating_point():
             standing.setdefault(value.numel(), []).append(value.flatten())
     for placed, output in _outputs(subject, rows):
-        scale = float(output.abs().max())
-        close = (bool(((near - output.flatten()).abs() <= LIMIT * scale).all()) for near in _near(standing, output))
+        near_enough = GRAPH_LIMIT * float(output.abs().max())
+        close = (bool(((near - output.flatten()).abs() <= near_enough).all()) for near in _near(standing, output))
         if not any(close):
             return placed
     return None

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporters import card, certificate, golden
+import torch
+
+from exporters import card, certificate, golden, questions
 from exporters.certificate import Certificate, Format
+from exporters.golden import Golden
 from exporters.proof import Evidence, prove, require
+from exporters.questions import OutputRecord, Questions
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.costs import costs
@@ -74,9 +78,10 @@ def publish(
         for proof in proofs:
             require(proof)
         golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])
+        stored = questions.write(_stored(asked, subject), folder)
         (folder / "README.md").write_text(card.render(subject, proofs), encoding="utf-8")
         made = Certificate(
-            certificate_version=2,
+            certificate_version=3,
             name=subject.checked.spec.name,
             spec_sha256=subject.checked.spec.sha256(),
             origin=subject.origin,
@@ -85,7 +90,22 @@ def publish(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
             proofs=proofs,
+            golden=stored,
+            threads=torch.get_num_threads(),
             files=certificate.records(folder),
         )
+        made = certificate.sealed(made)
         certificate.write(made, folder)
     return made
+
+
+def _stored(asked: Golden, subject: Subject) -> Questions:
+    """Return the questions as they are written down."""
+    held_out, probes = (
+        tuple(
+            questions.Question(found.name, found.inputs.numpy(), found.truths, found.owns, found.rows) for found in side
+        )
+        for side in (asked.held_out, asked.probes)
+    )
+    outputs = tuple(OutputRecord(name=output.name, chosen=output.chosen) for output in subject.outputs)
+    return Questions(held_out, probes, outputs)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import jsonschema
 
 from exporters.decided import Decisions
+from exporters.questions import GoldenRecord
 from exporters.tolerance import Comparison, Verdict
-from zoo.strict import Strict
+from zoo.strict import Count, Strict
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ class FormatProof(Strict):
 class Certificate(Strict):
     """What was checked on a bundle."""
 
-    certificate_version: Literal[2]
+    certificate_version: Literal[3]
     """Version of this format."""
     name: str
     """Name of the spec."""
@@ -106,7 +107,7 @@ class Certificate(Strict):
     origin: Literal["trained", "untrained"]
     """Whether the weights come from a training or fresh from the seed."""
     weights_sha256: str
-    """Hash over names, dtypes, shapes and bytes of the module's tensors, in their order."""
+    """Hash over names, dtypes, shapes and bytes of the module's tensors, sorted by name."""
     batches: tuple[int, ...]
     """Rows of each golden batch."""
     created: str
@@ -115,8 +116,14 @@ class Certificate(Strict):
     """What it was made with."""
     proofs: tuple[FormatProof, ...]
     """One for each exported file."""
+    golden: GoldenRecord
+    """The questions that the proof is repeated with."""
+    threads: Count
+    """Threads of torch when it answered; its last bits depend on them."""
     files: tuple[FileRecord, ...]
     """Every other file of the bundle."""
+    sha256: str = ""
+    """Hash of this document as it is written with nothing here, so that a changed letter is found."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -127,9 +134,19 @@ def json_schema() -> dict[str, Any]:
 
 def write(certificate: Certificate, folder: Path) -> None:
     """Write certificate.json after holding it against its schema."""
-    document = certificate.document()
-    jsonschema.validate(document, json_schema())
-    (folder / FILE_NAME).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    jsonschema.validate(certificate.document(), json_schema())
+    (folder / FILE_NAME).write_text(text(certificate), encoding="utf-8")
+
+
+def text(certificate: Certificate) -> str:
+    """Return a certificate as it is written."""
+    return json.dumps(certificate.document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def sealed(certificate: Certificate) -> Certificate:
+    """Return the certificate with the hash of itself."""
+    blank = certificate.model_copy(update={"sha256": ""})
+    return blank.model_copy(update={"sha256": hashlib.sha256(text(blank).encode()).hexdigest()})
 
 
 def read(folder: Path) -> Certificate:
@@ -150,9 +167,9 @@ def _record(path: Path, folder: Path) -> FileRecord:
 
 
 def weights_sha256(state: dict[str, torch.Tensor]) -> str:
-    """Return the hash over names, dtypes, shapes and bytes of the tensors, in their order."""
+    """Return the hash over names, dtypes, shapes and bytes of the tensors, sorted by name."""
     digest = hashlib.sha256()
-    for name, tensor in state.items():
+    for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

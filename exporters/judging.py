@@ -7,7 +7,7 @@ from typing import Protocol
 
 from exporters.arrays import Array
 from exporters.certificate import Execution, Format, FormatProof
-from exporters.outputs import Output
+from exporters.outputs import Told
 from exporters.runtimes import Answers
 from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_choice, compare_question
 from zoo.errors import ProofFailed
@@ -48,7 +48,7 @@ class Asked(Protocol):
         """Return all questions."""
 
 
-def judge(outputs: Sequence[Output], asked: Asked, found: Answers, runtime: str, mode: str) -> Execution:
+def judge(outputs: Sequence[Told], asked: Asked, found: Answers, runtime: str, mode: str) -> Execution:
     """Return what a runtime's answers to the questions are worth.
 
     Args:
@@ -94,7 +94,7 @@ def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> 
     return found
 
 
-def _choices(first: Comparison, output: Output, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:
+def _choices(first: Comparison, output: Told, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:
     """Return the comparison of an output that says where the first one is largest: over all questions, then of each."""
     parts = [
         (called, question.truths[0][rows], answer[rows])

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from exporters.arrays import Array
 from zoo.shapes import Shape
+
+
+class Told(Protocol):
+    """An output as far as its answers are judged."""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called."""
+
+    @property
+    def chosen(self) -> int | None:
+        """Return the axis of the first output along which this says where the largest number stands."""
 
 
 @dataclass(frozen=True)

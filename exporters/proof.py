@@ -19,7 +19,7 @@ from exporters.judging import BITS_RULE, bit_equal, judge, summary
 from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
 from exporters.subject import Subject
-from exporters.tolerance import tie
+from exporters.tolerance import GRAPH_LIMIT, tie
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
@@ -63,8 +63,8 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     subject, golden = evidence.subject, evidence.golden
     opset = onnx.verify_static(subject, path, evidence.form)
     weights = onnx.verify_weights(subject, path)
-    error = replaying.float64_error(subject, golden, path)
-    if error > replaying.LIMIT:
+    error = replaying.float64_error(subject.input_name, subject.outputs, golden, path)
+    if error > GRAPH_LIMIT:
         raise ProofFailed(bisection.told(subject, golden, path, error), "nothing was published; please report the spec")
     asked = [question.inputs.numpy() for question in golden.questions]
     found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
@@ -108,7 +108,7 @@ def _prove_pt2(evidence: Evidence, path: Path) -> FormatProof:
         return proof
     # Attention takes another kernel in eager evaluation: then the file is judged as a file of another runtime is.
     error = torch_export.float64_error(evidence.subject, evidence.golden, path)
-    if error is None or error > replaying.LIMIT:
+    if error is None or error > GRAPH_LIMIT:
         return proof
     execution = _execution_of(evidence, path, TORCH_EXPORT, "torch.export")
     judged = summary("pt2", path.name, PT2_RULE, [execution])

@@ -12,32 +12,36 @@ from exporters import storage
 from exporters.arrays import Array
 from exporters.float64.replay import Replay
 from exporters.golden import Golden, Question, difference
-from exporters.outputs import Output, gap
-from exporters.subject import Subject
+from exporters.outputs import Told, gap
 
-LIMIT = 1e-6  # of S: constants of the graph are float32 where the module's are float64, worth about 1e-8 to 1e-7
 ROWS = 3  # of a batch
 
 
-def float64_error(subject: Subject, golden: Golden, path: Path) -> float:
+def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Path) -> float:
     """Return the largest difference between the graph in float64 and R64, over S = max|R64|; infinite for other shapes.
+
+    Args:
+        given: name of the input.
+        outputs: what the graph gives.
+        golden: the questions.
+        path: the ONNX file.
 
     Raises:
         ProofFailed: the graph holds an operator that is not known in float64.
     """
     replay = Replay(storage.read(path))
-    asked, outputs = _chosen(golden), subject.outputs
+    asked = _chosen(golden)
     worst = [0.0] * len(outputs)
     for question in asked:
         count = len(question.rows) or ROWS
-        found = replay.run({subject.input_name: question.inputs[:count]})
+        found = replay.run({given: question.inputs[:count]})
         truths = [truth[:count] for truth in question.truths]
         worst = [max(pair) for pair in zip(worst, errors(outputs, truths, found), strict=True)]
     scales = [_scale(asked, number if output.chosen is None else 0) for number, output in enumerate(outputs)]
     return max(error / scale if scale else error for error, scale in zip(worst, scales, strict=True))
 
 
-def errors(outputs: Sequence[Output], truths: Sequence[Array], found: Mapping[str, Tensor]) -> list[float]:
+def errors(outputs: Sequence[Told], truths: Sequence[Array], found: Mapping[str, Tensor]) -> list[float]:
     """Return by how much each output is wrong: of a choice, what the chosen number lacks to the largest."""
     return [
         difference(found[output.name], truth)

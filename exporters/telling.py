@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporters.certificate import Execution
 from exporters.inspection import Inspection
+from exporters.verification import Verification
 from zoo import console
 
 LONGEST_TOLD = 300  # letters of a text of a file; --json has all of them
@@ -37,6 +39,38 @@ def print_inspection(found: Inspection, as_json: bool) -> None:
         console.print_table(
             "", ("metadata", ""), [(visible(key), visible(said)) for key, said in found.metadata.items()]
         )
+
+
+def print_verification(found: Verification, as_json: bool) -> None:
+    """Print what repeating a proof found."""
+    if as_json:
+        console.print_json(found.document())
+        return
+    rows = [(check.name, check.state, visible(check.detail)) for check in found.checks]
+    console.print_table("", ("check", "state", ""), rows)
+    runs = [(again.file, execution) for again in found.repeated for execution in again.executions]
+    if runs:
+        print_executions(runs)
+    print(f"{visible(found.bundle)}: {'verified' if found.passed else 'refused'}")
+
+
+def print_executions(runs: Sequence[tuple[str, Execution]]) -> None:
+    """Print how far each run of a file is from the model in float64."""
+    rows = [
+        (
+            visible(file),
+            f"{visible(execution.runtime)} {visible(execution.version)}, {visible(execution.mode)}",
+            str(found.rows),
+            f"{found.torch_max:.2e}",
+            f"{found.file_max:.2e}",
+            f"{found.max_limit:.2e}",
+            "equal bit for bit" if execution.bit_equal else found.verdict,
+        )
+        for file, execution in runs
+        for found in (execution.whole,)
+    ]
+    header = ("file", "run by", "rows", "torch's error", "its error", "allowed", "verdict")
+    console.print_table("largest error from the float64 model", header, rows)
 
 
 def _axes(axes: Sequence[int | str] | None) -> str:

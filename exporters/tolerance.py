@@ -13,12 +13,13 @@ from typing import Literal
 import numpy as np
 
 from exporters.arrays import Array, pooled
-from exporters.outputs import Output, gap
+from exporters.outputs import Told, gap
 from zoo.strict import Strict
 
 EPS = 2.0**-23  # one unit of the last place of float32 at 1.0
 RMS_FACTOR, RMS_FLOOR = 4.0, 1.0  # rms error of the file <= 4 x torch's own + 1 eps rms(R64)
 MAX_FACTOR, MAX_FLOOR = 8.0, 2.0  # largest error of the file <= 8 x torch's own + 2 eps S, S = max|R64|
+GRAPH_LIMIT = 1e-6  # of S, in float64: constants of a graph are float32 where the module's are float64, 1e-8 to 1e-7
 LARGEST_OWN_ERROR = 1e-3  # of S; above it float32 itself does not know the answer
 SMALLEST_REACTION = 2e-2  # rms(f(x1) - f(x2)) over rms(f); below it any file would pass
 
@@ -103,7 +104,7 @@ def compare_question(whole: Comparison, question: str, truth: Array, own: Array,
     return _judge(whole.output, question, ([truth], [own], [found]), whole)
 
 
-def compare_choice(first: Comparison, output: Output, question: str, scores: Array, chosen: Array) -> Comparison:
+def compare_choice(first: Comparison, output: Told, question: str, scores: Array, chosen: Array) -> Comparison:
     """Return whether the places that a file chooses are those of the largest scores, or tie with them.
 
     Args:

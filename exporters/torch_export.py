@@ -78,12 +78,12 @@ def verify_weights(subject: Subject, path: Path) -> int:
     Raises:
         ProofFailed: one is not, or is absent, or the file is none.
     """
-    return require_equal(subject.module.state_dict(), _load(path).state_dict, path.name)
+    return require_equal(subject.module.state_dict(), load(path).state_dict, path.name)
 
 
 def float64_error(subject: Subject, golden: Golden, path: Path) -> float | None:
     """Return how far the program in float64 is from R64, over S = max|R64|; None where it holds float32 of its own."""
-    double = _load(path).module().double()
+    double = load(path).module().double()
     if subject.raw is not None:
         return None  # the preprocessing makes float32 numbers itself
     asked = golden.questions
@@ -100,7 +100,7 @@ def float64_error(subject: Subject, golden: Golden, path: Path) -> float | None:
     return worst / scale if scale else worst
 
 
-def _load(path: Path) -> torch.export.ExportedProgram:
+def load(path: Path) -> torch.export.ExportedProgram:
     """Return the program of a file.
 
     Raises:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from conftest import REPOSITORY, Document, linear
-from exporters import bundle, proof
+from exporters import bundle, proof, verification
 from exporters.arrays import Array
 from exporters.certificate import Certificate
 from exporters.runtimes import Answers
@@ -256,3 +256,4 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ProofFailed(f"{runtime.stem} cannot run {model.name}: {error}", "nothing was published") from error
 
     monkeypatch.setattr(proof, "ask", ask)
+    monkeypatch.setattr(verification, "ask", ask)

@@ -26,6 +26,7 @@ pytest_plugins = ["specimens"]
 
 def test_an_honest_export_holds_the_files_the_golden_data_the_certificate_and_the_card(published: Published) -> None:
     assert {name for name, content in contents(published.folder).items() if content is not None} == {
+        "golden.npz",
         "model.onnx",
         "model.pt2",
         "model.torchscript",

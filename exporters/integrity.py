@@ -1,0 +1,125 @@
+"""Integrity: whether a bundle is, byte for byte, what was certified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pydantic import ValidationError
+
+from exporters import certificate
+from exporters.certificate import FILE_NAME, Certificate, FileRecord
+from exporters.questions import FILE_NAME as GOLDEN
+from zoo import notation
+from zoo.errors import ProofFailed, reason
+
+VERSION = 3
+LARGEST = 16 * 2**20  # bytes of a certificate; one with 1,000 flips and 20 executions has 0.5 MB
+PIECE = 2**20  # bytes read at a time
+_REMEDY = "ask for the bundle again, or export it again"
+
+
+def read(folder: Path) -> Certificate:
+    """Return the certificate of a bundle.
+
+    Raises:
+        ProofFailed: there is none, or it is not as it was written.
+    """
+    path = folder / FILE_NAME
+    try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode):
+            raise _failed(f"{FILE_NAME} is no plain file")
+        if state.st_size > LARGEST:
+            raise _failed(f"{FILE_NAME} has {state.st_size:,} bytes, and {LARGEST:,} are the most")
+        text = path.read_bytes().decode("utf-8")
+        document = notation.read(text)
+    except FileNotFoundError as error:
+        raise _failed(f"{folder} has no {FILE_NAME}: nothing is proven of it") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, notation.Unfit) as error:
+        raise _failed(f"{FILE_NAME} cannot be read: {reason(error)}") from error
+    version = document.get("certificate_version") if isinstance(document, dict) else None
+    if version != VERSION:
+        raise ProofFailed(
+            f"{FILE_NAME} has version {version!r:.40}, and this zoo reads {VERSION}", "export the run again"
+        )
+    try:
+        made = Certificate.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _failed(f"{FILE_NAME} is not as its schema says: {where}: {first['msg']}") from error
+    if certificate.sealed(made).sha256 != made.sha256 or certificate.text(made) != text:
+        raise _failed(f"{FILE_NAME} has been changed since it was written")
+    return made
+
+
+def require_files(made: Certificate, folder: Path) -> None:
+    """Refuse a folder that holds anything else than what was certified.
+
+    Raises:
+        ProofFailed: a file is changed, missing, added, or lies elsewhere; the first of them is named.
+    """
+    listed = {record.name: record for record in made.files}
+    for name in listed:
+        if not _inside(name) or name == FILE_NAME:
+            raise _failed(f"{FILE_NAME} lists {name[:80]!r}, which is no name of a file in the bundle")
+    needed = {GOLDEN, *(proof.file for proof in made.proofs)}
+    unlisted = sorted(needed - listed.keys())
+    if len(listed) != len(made.files) or unlisted:
+        raise _failed(f"{FILE_NAME} lists {unlisted[0] if unlisted else 'a file'} not once")
+    found = set[str]()
+    for name in _walk(folder):
+        if name not in listed and name != FILE_NAME:
+            raise _failed(f"{name[:200]!r} is in the bundle, and the certificate does not know it")
+        found.add(name)
+    missing = sorted(listed.keys() - found)
+    if missing:
+        raise _failed(f"{missing[0]} is missing")
+    for record in made.files:
+        _require_bytes(record, folder / record.name)
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    plain = name == path.as_posix() and "\\" not in name and "\0" not in name
+    return plain and bool(path.parts) and not path.is_absolute() and not {"..", "."} & set(path.parts)
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """Yield the name of each file; a link, or what is neither file nor folder, is refused."""
+    left = [(folder, "")]
+    while left:
+        place, above = left.pop()
+        empty = True
+        with os.scandir(place) as entries:
+            for entry in entries:
+                empty, name = False, f"{above}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    left.append((Path(entry.path), f"{name}/"))
+                elif entry.is_file(follow_symlinks=False):
+                    yield name
+                else:
+                    raise _failed(f"{name[:200]!r} is a link, or no file")
+        if empty and above:
+            raise _failed(f"the folder {above[:200]!r} is empty, and the certificate does not know it")
+
+
+def _require_bytes(record: FileRecord, path: Path) -> None:
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise _failed(f"{record.name} has been changed: it has {size:,} bytes, not {record.bytes:,}")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    if digest.hexdigest() != record.sha256:
+        raise _failed(f"{record.name} has been changed: its sha256 is another")
+
+
+def _failed(message: str) -> ProofFailed:
+    return ProofFailed(message, _REMEDY)
