@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import REPOSITORY
 from zoo.destination import Destination
 from zoo.errors import Diverged, Interrupted, OutputError, UsageError
 
@@ -42,6 +46,29 @@ def test_overwrite_never_touches_what_is_no_run(here: Path) -> None:
     ):
         pass
     assert (run / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "writing",
+    [
+        "with files.replacing(path / 'model.safetensors') as part: part.touch(); os.kill(os.getpid(), 9)",
+        "with files.replacing_directory(path / 'export'): os.kill(os.getpid(), 9)",
+    ],
+    ids=["file", "directory"],
+)
+def test_a_run_whose_writing_was_killed_can_be_replaced(here: Path, old: Path, writing: str) -> None:
+    program = f"import os, pathlib, zoo.files as files; path = pathlib.Path({str(old.resolve())!r})\n{writing}"
+    killed = subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    assert killed.returncode == -9
+    assert any(name.startswith(".") for name in names(old))
+    with Destination(overwrite=True).claimed("line") as run:
+        assert names(run) == ["checkpoints"]
+
+
+def test_an_editors_hidden_file_is_no_part_of_a_run(old: Path) -> None:
+    (old / ".spec.json.swp").touch()
+    with pytest.raises(UsageError, match="something else than a run"):
+        Destination(overwrite=True).choose("line")
 
 
 def test_a_link_to_nowhere_is_an_output_error(here: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.errors import Diverged, Interrupted, OutputError, UsageError
-from zoo.files import writing
+from zoo.files import unfinished, writing
 from zoo.run import RUNS
 
 ENTRIES = {
@@ -54,7 +54,7 @@ class Destination:
             return path
         if not path.is_dir():
             raise UsageError(f"{path} is a file, not a directory", "give another --out")
-        entries = {entry.name for entry in path.iterdir()}
+        entries = {unfinished(entry.name) or entry.name for entry in path.iterdir()}
         if not {"spec.json", "environment.json"} <= entries <= ENTRIES:
             raise UsageError(f"{path} holds something else than a run", "give a new or empty directory with --out")
         if not self.overwrite:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -52,6 +53,12 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def unfinished(name: str) -> str:
+    """Return what was written under the name of such a temporary, which a killed process leaves; "" for other names."""
+    found = re.fullmatch(r"\.(.+)\.(\d+|[a-z0-9_]{8})", name)  # the number of a process, or what mkdtemp adds
+    return found[1] if found else ""
 
 
 def write_text(path: Path, text: str) -> None:
