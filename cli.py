@@ -383,6 +383,7 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     metavar="NAME",
     help="What the ONNX file is for: onnxruntime>=1.17, openvino, triton, web.",
 )
+@click.option("--raw", is_flag=True, help="With the preprocessing and the decision inside: uint8 images, table rows.")
 @click.option("--untrained", is_flag=True, help="Export a SPEC with fresh weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the bundle; by default RUN/export.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
@@ -390,6 +391,7 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
 @_json
 def export(
     run: str | None,
+    raw: bool,
     untrained: bool,
     out: Path | None,
     overwrite: bool,
@@ -404,6 +406,10 @@ def export(
 
     wanted = request.read(asked)
     subject = find_subject(run, overrides, untrained)
+    if raw:
+        from exporters.raw import with_raw_rows
+
+        subject = with_raw_rows(subject)
     destination = Destination(out if out is not None else subject.folder, overwrite)
     print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
     _print_certificate(publish(subject, wanted.formats, destination, wanted.onnx), destination.folder, as_json)

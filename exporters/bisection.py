@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from exporters import culprit, storage
 from exporters.float64.replay import Replay
 from exporters.golden import Golden
-from exporters.subject import Subject
+from exporters.subject import PREPROCESSING, Subject
 from exporters.tolerance import GRAPH_LIMIT
 from zoo.placing import PlacedLayer
 from zoo.training.evaluation import evaluating
@@ -24,15 +24,15 @@ from zoo.training.evaluation import evaluating
 def told(subject: Subject, golden: Golden, path: Path, error: float) -> str:
     """Return the message on a graph that is wrong in float64, with the layer where that begins."""
     found = find(subject, golden.published.inputs, path)
-    where = "" if found is None else f"{culprit.called(subject.checked, found)}: "
+    where = "" if found is None else f"{found if isinstance(found, str) else culprit.called(subject.checked, found)}: "
     return (
         f"{where}{path.name} is not the model: in float64 its answer is {error:.3g} of the largest output away, "
         f"and {GRAPH_LIMIT:g} is allowed"
     )
 
 
-def find(subject: Subject, rows: Tensor, path: Path) -> PlacedLayer | None:
-    """Return the first layer whose output in float64 is no value of the graph; None where each one's is."""
+def find(subject: Subject, rows: Tensor, path: Path) -> PlacedLayer | str | None:
+    """Return the first layer, or "the preprocessing", whose output in float64 is no value of the graph, or None."""
     model = storage.read(path)
     names = [name for node in model.graph.node for name in node.output if name]
     values = Replay(model).run({subject.input_name: rows}, names)
@@ -52,13 +52,13 @@ def _near(standing: dict[int, list[Tensor]], output: Tensor) -> list[Tensor]:
     return standing.get(output.numel(), [])
 
 
-def _outputs(subject: Subject, rows: Tensor) -> list[tuple[PlacedLayer, Tensor]]:
+def _outputs(subject: Subject, rows: Tensor) -> list[tuple[PlacedLayer | str, Tensor]]:
     """Return each layer that is a module with its answer in float64, in the order in which they are computed."""
     double = copy.deepcopy(subject.module).double()
     modules = dict(double.named_modules())
-    seen: list[tuple[PlacedLayer, Tensor]] = []
+    seen: list[tuple[PlacedLayer | str, Tensor]] = []
 
-    def watch(module: nn.Module, placed: PlacedLayer) -> None:
+    def watch(module: nn.Module, placed: PlacedLayer | str) -> None:
         # Any: a module may give nested tuples; those are not looked at.
         def hook(module: nn.Module, given: Any, answer: Any) -> None:
             if isinstance(answer, Tensor) and answer.is_floating_point():
@@ -66,6 +66,8 @@ def _outputs(subject: Subject, rows: Tensor) -> list[tuple[PlacedLayer, Tensor]]
 
         module.register_forward_hook(hook)
 
+    if subject.raw is not None:
+        watch(modules[PREPROCESSING], "the preprocessing")
     for placed in subject.checked.layers:
         if placed.name in modules:
             watch(modules[placed.name], placed)

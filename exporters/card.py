@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from exporters.certificate import FormatProof
-from exporters.subject import Subject
+from exporters.subject import Raw, Subject
 from zoo.shapes import Shape
 
 
@@ -35,17 +35,33 @@ def _origin(subject: Subject) -> str:
 
 def _interface(subject: Subject) -> str:
     checked = subject.checked
-    lines = [
-        f"* `{subject.input_name}`: {_form(checked.input)}; {_free(checked.input)}.",
-        f"* `{subject.output_name}`: {_form(checked.output)}.",
-    ]
+    lines = [f"* `{subject.input_name}`: {_form(subject.input)}; {_free(subject.input)}."]
+    lines += [f"* `{output.name}`: {_form(output.shape)}." for output in subject.outputs]
     steps = [json.dumps(transform.document()) for transform in checked.spec.data.pipeline()]
-    if steps:
+    if subject.raw is not None:
+        lines += _inside(subject.raw)
+    elif steps:
         lines.append(f"* Before: {checked.example.input}, then " + ", then ".join(f"`{step}`" for step in steps) + ".")
     if checked.example.classes:
         names = ", ".join(f"{index}: {name}" for index, name in enumerate(checked.example.classes))
         lines.append(f"* The classes of the output's last axis: {names}.")
     return "\n".join(lines)
+
+
+def _inside(raw: Raw) -> list[str]:
+    """Return what the file does itself before the model, and what it takes for that."""
+    lines = []
+    if raw.columns:
+        cells = [
+            name + (f" ({', '.join(f'{number}: {word}' for number, word in enumerate(words))})" if words else "")
+            for name, words in raw.columns.items()
+        ]
+        lines.append(
+            f"* The columns of the input: {', '.join(cells)}. Another number is no word, and gives only zeros."
+        )
+    if raw.steps:
+        lines.append(f"* Inside the file: {', then '.join(f'`{step}`' for step in raw.steps)}.")
+    return lines
 
 
 def _form(shape: Shape) -> str:
@@ -59,12 +75,19 @@ def _free(shape: Shape) -> str:
 
 
 def _snippets(subject: Subject, proofs: Sequence[FormatProof]) -> str:
-    given = subject.checked.input
+    given = subject.input
+    names = [output.name for output in subject.outputs]
+    asked = ", ".join(f'"{name}"' for name in names)
+    answer = f'session.run([{asked}], {{"{subject.input_name}": {subject.input_name}}})'
     zeros = f"{subject.input_name} = numpy.zeros({list(given.concrete(1))}, numpy.{given.dtype})"
     code = {
         "onnx": f"import numpy\nimport onnxruntime\n\n{zeros}\n"
         'session = onnxruntime.InferenceSession("model.onnx")\n'
-        f'print(session.run(["{subject.output_name}"], {{"{subject.input_name}": {subject.input_name}}})[0])',
+        + (
+            f"print({answer}[0])"
+            if len(names) == 1
+            else f"for name, array in zip([{asked}], {answer}):\n    print(name, array)"
+        ),
         "torchscript": f"import numpy\nimport torch\n\n{zeros}\n"
         'model = torch.jit.load("model.torchscript")\n'
         f"print(model(torch.from_numpy({subject.input_name})))",

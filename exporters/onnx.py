@@ -192,7 +192,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
         if stored is None:
             continue  # not used in evaluation, such as num_batches_tracked; a missing weight fails the float64 proof
         expected = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        if found[stored].shape != expected.shape or found[stored].tobytes() != expected.tobytes():
+        if found[stored].shape != tuple(tensor.shape) or found[stored].tobytes() != expected.tobytes():
             raise ProofFailed(
                 f"{name} in the ONNX graph is not the model's, bit for bit",
                 "nothing was published; please report the spec",

@@ -25,6 +25,8 @@ from zoo.training.watching import Row
 
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
 
+PREPROCESSING = "_preprocessing"  # what holds it in a raw module; no layer is called so: an id begins with a letter
+
 
 @dataclass(frozen=True)
 class Raw:
@@ -34,8 +36,15 @@ class Raw:
     """A batch as the source has it."""
     axis: int | None
     """The axis of the classes; None where there is no decision."""
-    compiled: Mapping[str, object]
-    """What the module does before, as JSON values."""
+    steps: tuple[str, ...]
+    """What the module does to it, in order, as JSON."""
+    columns: Mapping[str, Sequence[str]]
+    """Of a table, the name of each column, and the words that its numbers stand for."""
+
+    def told(self) -> str:
+        """Return what the file says of that, as JSON."""
+        steps = [json.loads(step) for step in self.steps]
+        return json.dumps({"preprocessing": steps, "columns": self.columns}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Subject:
             "zoo.origin": self.origin,
             "zoo.classes": json.dumps(self.checked.example.classes, ensure_ascii=False),
             "zoo.preprocessing": json.dumps(transforms),
-        } | ({} if self.raw is None else {"zoo.raw": json.dumps(self.raw.compiled, ensure_ascii=False)})
+        } | ({} if self.raw is None else {"zoo.raw": self.raw.told()})
 
 
 def find_subject(reference: str | None, overrides: Sequence[str], untrained: bool) -> Subject:
@@ -125,13 +134,13 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
             raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
         checked = check_file(reference, overrides)
         folder = Path("export") / checked.spec.name
-        rows = _held_out(checked)
+        rows = held_out(checked)
         return Subject(fresh_model(checked), checked, rows.inputs, rows.targets, "untrained", folder, {})
     if reference is not None and _is_spec(reference):
         require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     run = find_run(reference, overrides)
-    rows, folder = _held_out(run.checked), run.path / "export"
+    rows, folder = held_out(run.checked), run.path / "export"
     return Subject(run.load_model(), run.checked, rows.inputs, rows.targets, "trained", folder, run.measurements())
 
 
@@ -149,7 +158,12 @@ def _refuse_spec(reference: str) -> NoReturn:
     raise UsageError(f"{reference} is a spec, and no run of it is here", remedy)
 
 
-def _held_out(checked: CheckedSpec) -> Rows:
+def held_out(checked: CheckedSpec) -> Rows:
+    """Return the rows to prove an export with.
+
+    Raises:
+        DataError: there are none.
+    """
     try:
         return some_rows(checked, "test")
     except DataError as error:

@@ -258,6 +258,32 @@ class TableFile(OneFile):
             place += 1 if words is None else len(words)
         return self.model_copy(update={"statistics": found})
 
+    def cells(self, split: Split) -> Rows:
+        """Return rows as the file has them, float64 of (N, columns), a word as its number; targets as `load` does.
+
+        Raises:
+            DataError: as `load`.
+        """
+        import torch
+
+        features, targets = self._read(self.file_of(split))
+        widths = [len(self.plan.categories.get(column, "1")) for column in self.plan.columns]
+        parts = [
+            part.argmax(1, keepdim=True).double() if column in self.plan.categories else part
+            for column, part in zip(self.plan.columns, torch.split(features, widths, 1), strict=True)
+        ]
+        numbers = self.numbers(len(features), split)
+        return Rows(torch.cat(parts, 1)[numbers], targets[numbers])
+
+    @property
+    def scaling(self) -> tuple[Tensor, Tensor] | None:
+        """Return mean and deviation of each feature, float64 of (features,); None where numbers stay as they are.
+
+        Raises:
+            DataError: as `load`.
+        """
+        return self._statistics if self.standardize else None
+
     def _read(self, file: str) -> tuple[Tensor, Tensor]:
         """Return the features, before they are standardised, as float64, and the targets of all rows of a file."""
         import torch
