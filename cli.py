@@ -114,9 +114,18 @@ def diff(first: str, second: str, as_json: bool) -> None:
 
 @zoo.command()
 @click.option("--search", is_flag=True, help="Of specs with searches, for zoo tune.")
-def schema(search: bool) -> None:
+@click.option("--certificate", "of_certificate", is_flag=True, help="Of an export's certificate.json.")
+def schema(search: bool, of_certificate: bool) -> None:
     """Print the JSON Schema of specs, for editors."""
     from zoo import console
+
+    if search and of_certificate:
+        raise UsageError("--search and --certificate are two schemas", "give one of them")
+    if of_certificate:
+        from exporters.certificate import json_schema as certificate_schema
+
+        console.print_json(certificate_schema())
+        return
     from zoo.schema import json_schema, search_schema
 
     console.print_json(search_schema() if search else json_schema())
@@ -439,6 +448,23 @@ def verify(bundle: Path, as_json: bool) -> None:
     telling.print_verification(found, as_json)
     if not found.passed:
         sys.exit(1)
+
+
+@zoo.command()
+@click.argument("bundle", required=False, metavar="[BUNDLE | RUN]")
+@click.option(
+    "--batch", "batches", type=click.IntRange(1, 65536), multiple=True, help="Rows at a time; again for more."
+)
+@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, help="Of each program.")
+@click.option("--seconds", type=click.FloatRange(0, 600), default=2.0, show_default=True, help="For each batch size.")
+@_json
+def benchmark(bundle: str | None, batches: tuple[int, ...], threads: int, seconds: float, as_json: bool) -> None:
+    """Measure latency and throughput of torch and of each exported file, side by side."""
+    from exporters import telling
+    from exporters.latency import BATCHES, Haste
+    from exporters.latency import benchmark as measure
+
+    telling.print_benchmark(measure(bundle, Haste(batches or BATCHES, threads, seconds)), as_json)
 
 
 @zoo.command()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from exporters.certificate import Execution
 from exporters.inspection import Inspection
 from exporters.verification import Verification
 from zoo import console
+
+if TYPE_CHECKING:
+    from exporters.latency import Benchmark  # which imports torch
 
 LONGEST_TOLD = 300  # letters of a text of a file; --json has all of them
 
@@ -52,6 +57,28 @@ def print_verification(found: Verification, as_json: bool) -> None:
     if runs:
         print_executions(runs)
     print(f"{visible(found.bundle)}: {'verified' if found.passed else 'refused'}")
+
+
+def print_benchmark(found: Benchmark, as_json: bool) -> None:
+    """Print how long each program takes."""
+    if as_json:
+        console.print_json(found.document())
+        return
+    rows = [
+        (
+            str(one.batch),
+            one.program,
+            f"{one.p50_ms:.3f}",
+            f"{one.p99_ms:.3f}",
+            f"{one.rows_per_second:,.0f}",
+            f"{one.rounds:,}",
+        )
+        for one in found.measured
+    ]
+    header = ("batch", "program", "p50 ms", "p99 ms", "rows/s", "calls")
+    console.print_table(f"{found.threads} of {found.cores} cores", header, rows)
+    for text in found.left_out:
+        print(f"left out: {visible(text)}", file=sys.stderr)
 
 
 def print_executions(runs: Sequence[tuple[str, Execution]]) -> None:

@@ -10,12 +10,14 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 def load(path: str, options: dict[str, str | int]) -> onnxruntime.InferenceSession:
-    """Return a session; options: "optimize" 0 or 1 for graph optimisations, "threads"."""
+    """Return a session; options: "optimize" 0 or 1 for graph optimisations, "threads", "spin" 0 or 1."""
     settings = onnxruntime.SessionOptions()
     levels = onnxruntime.GraphOptimizationLevel
     settings.graph_optimization_level = levels.ORT_ENABLE_ALL if options["optimize"] else levels.ORT_DISABLE_ALL
     settings.intra_op_num_threads = int(options["threads"])
     settings.log_severity_level = 3  # errors
+    if not options.get("spin", 1):
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
 
 

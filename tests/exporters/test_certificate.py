@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conftest import REPOSITORY, Outcome
 from exporters import certificate, golden
 
 if TYPE_CHECKING:
@@ -193,3 +194,12 @@ OTHERS: dict[str, dict[str, torch.Tensor]] = {
 @pytest.mark.parametrize("difference", OTHERS)
 def test_weights_that_differ_in_anything_have_another_hash(difference: str) -> None:
     assert certificate.weights_sha256(OTHERS[difference]) != certificate.weights_sha256(STATE)
+
+
+def test_the_published_schema_is_that_of_the_certificates(zoo: Callable[..., Outcome]) -> None:
+    """To write it anew: zoo schema --certificate > exporters/certificate.schema.json."""
+    kept = REPOSITORY / "exporters" / "certificate.schema.json"
+
+    assert json.loads(kept.read_text(encoding="utf-8")) == certificate.json_schema()
+    assert zoo("schema", "--certificate").out == kept.read_text(encoding="utf-8")
+    assert zoo("schema", "--certificate", "--search").status == 2
