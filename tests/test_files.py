@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import REPOSITORY
 from zoo.errors import OutputError
 from zoo.files import replacing, replacing_directory, write_text
 
@@ -113,3 +114,52 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def killed(path: Path, at: str) -> None:
+    """Kill a process that replaces a directory, at a place of its work."""
+    code = (
+        "import os, pathlib, zoo.files\n"
+        "def die(*arguments):\n    os.kill(os.getpid(), 9)\n"
+        "rename = pathlib.Path.rename\n"
+        "def half(self, target):\n    die() if self.name == 'new' else rename(self, target)\n"
+        f"pathlib.Path.rename = half if {at!r} == 'exchange' else rename\n"
+        f"with zoo.files.replacing_directory(pathlib.Path({str(path)!r})) as made:\n"
+        "    (made / 'file').write_text('half')\n"
+        f"    die() if {at!r} == 'block' else None"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == -9
+
+
+@pytest.mark.parametrize("at", ["block", "exchange"])
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, at: str) -> None:
+    path = tmp_path / "export"
+    path.mkdir()
+    (path / "file").write_text("old")
+    killed(path, at)
+    assert len(list(tmp_path.iterdir())) == (2 if at == "block" else 1)
+
+    with pytest.raises(KeyError), replacing_directory(path):
+        raise KeyError
+
+    assert [(entry.name, (entry / "file").read_text()) for entry in tmp_path.iterdir()] == [("export", "old")]
+
+
+def test_what_a_living_process_makes_is_left_to_it(tmp_path: Path) -> None:
+    with replacing_directory(tmp_path / "export") as first:
+        (first / "file").write_text("first")
+        with replacing_directory(tmp_path / "export") as second:
+            (second / "file").write_text("second")
+        assert (first / "file").read_text() == "first"
+
+    assert [entry.name for entry in tmp_path.iterdir()] == ["export"]
+
+
+def test_a_folder_of_a_person_beside_it_is_never_removed(tmp_path: Path) -> None:
+    for name in (".export.backup", ".export.backup12.makings", ".exports.abcdefgh.making"):
+        (tmp_path / name).mkdir()
+
+    with replacing_directory(tmp_path / "export"):
+        pass
+
+    assert len(list(tmp_path.iterdir())) == 4

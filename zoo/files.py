@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import OutputError
+
+_WORKSHOP = re.compile(r"\.[a-z0-9_]{8}\.making")  # behind the name: what mkdtemp puts there
 
 
 def is_file(text: str) -> bool:
@@ -84,12 +87,15 @@ def _exchange(made: Path, path: Path, old: Path) -> None:
 def replacing_directory(path: Path) -> Iterator[Path]:
     """Yield an empty directory beside `path`; it takes the place of `path` when the block ends well.
 
+    A process that is killed (`kill -9`) leaves `.NAME.…` beside it; the next one removes it, and puts back what the
+    killed one had moved out of the way.
+
     Raises:
         OutputError: as `replacing`.
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        workshop, held = _workshop(path)
     try:
         made = workshop / "new"
         with writing(path):
@@ -98,6 +104,48 @@ def replacing_directory(path: Path) -> Iterator[Path]:
             _exchange(made, path, workshop / "old")
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
+        os.close(held)
+
+
+def _workshop(path: Path) -> tuple[Path, int]:
+    """Return a new directory beside `path`, and the descriptor that locks it, after those of the killed are gone."""
+    with _locked(path.parent):
+        for left in path.parent.iterdir():
+            name = left.name
+            if (
+                name.startswith(f".{path.name}.")
+                and _WORKSHOP.fullmatch(name.removeprefix(f".{path.name}"))
+                and not left.is_symlink()
+            ):
+                _remove_left(left, path)
+        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".making", dir=path.parent))
+        held = os.open(workshop, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        return workshop, held
+
+
+def _remove_left(left: Path, path: Path) -> None:
+    """Remove the workshop of a process that is no more; one whose process lives is locked."""
+    held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (left / "old").exists() and not path.exists():
+            (left / "old").rename(path)
+        shutil.rmtree(left, ignore_errors=True)
+    except BlockingIOError:
+        pass  # it is being written right now
+    finally:
+        os.close(held)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 # Any: a JSON value.
