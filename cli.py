@@ -393,6 +393,8 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     help="What the ONNX file is for: onnxruntime>=1.17, openvino, triton, web.",
 )
 @click.option("--raw", is_flag=True, help="With the preprocessing and the decision inside: uint8 images, table rows.")
+@click.option("--precision", type=click.Choice(["fp32", "fp16"]), help="fp16: also a file in half precision.")
+@click.option("--quantize", type=click.Choice(["int8"]), help="Also a file in 8-bit integers.")
 @click.option("--untrained", is_flag=True, help="Export a SPEC with fresh weights.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory of the bundle; by default RUN/export.")
 @click.option("--overwrite", is_flag=True, help="Replace an export that is there.")
@@ -432,6 +434,7 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
         console.print_json({"bundle": str(folder), "certificate": made.document()})
         return
     telling.print_executions([(proof.file, execution) for proof in made.proofs for execution in proof.executions])
+    telling.print_losses(made.reduced)
     written = [(str(folder / record.name), f"{record.bytes:,}") for record in made.files]
     console.print_table("written", ("file", "bytes"), [*written, (str(folder / "certificate.json"), "")])
 

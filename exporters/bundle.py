@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from exporters import card, certificate, golden, questions
+from exporters import card, certificate, golden, questions, reducing
 from exporters.certificate import Certificate, Format
 from exporters.golden import Golden
-from exporters.proof import Evidence, prove, require
+from exporters.proof import FILES, Evidence, prove, require
 from exporters.questions import OutputRecord, Questions
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
@@ -77,9 +77,11 @@ def publish(
         proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
         for proof in proofs:
             require(proof)
+        evidence, exact = Evidence(subject, asked, folder, form), folder / FILES["onnx"]
+        reduced = tuple(reducing.reduce(precision, evidence, exact) for precision in form.reduced)
         golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])
         stored = questions.write(_stored(asked, subject), folder)
-        (folder / "README.md").write_text(card.render(subject, proofs), encoding="utf-8")
+        (folder / "README.md").write_text(card.render(subject, proofs, reduced), encoding="utf-8")
         made = Certificate(
             certificate_version=3,
             name=subject.checked.spec.name,
@@ -90,6 +92,7 @@ def publish(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
             proofs=proofs,
+            reduced=reduced,
             golden=stored,
             threads=torch.get_num_threads(),
             files=certificate.records(folder),

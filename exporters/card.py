@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 
 from exporters.certificate import FormatProof
+from exporters.reduced import RULE, ReducedProof
 from exporters.subject import Raw, Subject
 from zoo.shapes import Shape
 
 
-def render(subject: Subject, proofs: Sequence[FormatProof]) -> str:
+def render(subject: Subject, proofs: Sequence[FormatProof], reduced: Sequence[ReducedProof] = ()) -> str:
     """Return the card as Markdown: what it is, what goes in and comes out, how to run it, what was proven."""
     spec = subject.checked.spec
     sections = [
@@ -18,6 +19,7 @@ def render(subject: Subject, proofs: Sequence[FormatProof]) -> str:
         f"## Input and output\n\n{_interface(subject)}",
         f"## Run it\n\n{_snippets(subject, proofs)}",
         f"## Proof\n\n{_proof(proofs)}",
+        *((f"## Lower precision\n\n{_reduced(reduced)}",) if reduced else ()),
         f"## Spec\n\n```json\n{json.dumps(spec.portable(), indent=2, ensure_ascii=False)}\n```",
     ]
     return "\n\n".join(sections) + "\n"
@@ -105,3 +107,15 @@ def _proof(proofs: Sequence[FormatProof]) -> str:
             found, how = execution.whole, f"{execution.runtime} {execution.version}, {execution.mode}"
             lines.append(f"| {proof.file} | {how} | {found.file_max:.3g} | {found.max_limit:.3g} |")
     return "\n".join(lines) + "\n\nEvery number is in `certificate.json`; `test_data_set_0` holds rows to try."
+
+
+def _reduced(reduced: Sequence[ReducedProof]) -> str:
+    lines = [
+        "| file | metric | float32 | this file | rms error of the outputs | allowed |",
+        "|---|---|---|---|---|---|",
+    ]
+    for proof in reduced:
+        for loss in proof.losses:
+            numbers = f"{loss.fp32:.6g} | {loss.file:.6g} | {proof.error:.3g} | {proof.allowed:.3g}"
+            lines.append(f"| {proof.file} | {loss.name} | {numbers} |")
+    return "\n".join(lines) + f"\n\nThey are run as model.onnx is. What had to hold: {RULE}."

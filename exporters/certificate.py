@@ -11,6 +11,7 @@ import jsonschema
 
 from exporters.decided import Decisions
 from exporters.questions import GoldenRecord
+from exporters.reduced import ReducedProof
 from exporters.tolerance import Comparison, Verdict
 from zoo.strict import Count, Strict
 
@@ -120,6 +121,8 @@ class Certificate(Strict):
     """The questions that the proof is repeated with."""
     threads: Count
     """Threads of torch when it answered; its last bits depend on them."""
+    reduced: tuple[ReducedProof, ...] = ()
+    """One for each file of lower precision, judged by what it loses beside float32."""
     files: tuple[FileRecord, ...]
     """Every other file of the bundle."""
     sha256: str = ""

@@ -43,7 +43,7 @@ def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
     model = program.model_proto
     if form.opset < opsets.NATIVE:
         opsets.lower(model)
-    _strip(model)
+    strip(model)
     _name_input(model, subject.input_name)
     _name_axes(model, [output.shape for output in subject.outputs])
     model.graph.name = subject.checked.spec.name
@@ -201,7 +201,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
     return equal
 
 
-def _strip(model: ModelProto) -> None:
+def strip(model: ModelProto) -> None:
     """Remove what the exporter says of the machine and the sources it ran on."""
     for part in _parts(model):
         for field in _NOTES:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 from exporters import targets
 from exporters.certificate import Format, TargetProof
 from exporters.opsets import IR_OF, OPSET
+from exporters.reduced import Precision
 from exporters.storage import ONE_FILE
 from exporters.targets import Target
 from zoo.errors import UsageError
@@ -24,6 +25,8 @@ class OnnxForm:
     """Version of the file format."""
     targets: tuple[Target, ...] = ()
     """Programs that the file must load in."""
+    reduced: tuple[Precision, ...] = ()
+    """Precisions in which the file is written once more."""
     one_file: int = ONE_FILE
     """Bytes of weights that stay in the file; more go into one beside it."""
 
@@ -54,11 +57,16 @@ def read(options: Mapping[str, Any]) -> ExportRequest:
     """
     known: tuple[Format, ...] = ("onnx", "torchscript", "pt2")
     formats = tuple(name for name in known if options[name]) or ("onnx",)
-    ours = {name: options[name] for name in ("opset", "target") if options[name]}
+    ours = {
+        name: options[name]
+        for name in ("opset", "target", "precision", "quantize")
+        if options[name] not in (None, (), "fp32")
+    }
     if ours and "onnx" not in formats:
         raise UsageError(f"--{next(iter(ours))} is about the ONNX file, which is not asked for", "add --onnx")
     chosen = tuple(targets.find(name) for name in _names(options["target"]))
-    return ExportRequest(formats, form(options["opset"], chosen))
+    reduced = tuple(name for name in (options["precision"], options["quantize"]) if name in get_args(Precision))
+    return ExportRequest(formats, replace(form(options["opset"], chosen), reduced=reduced))
 
 
 def _names(given: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from exporters.certificate import Execution
 from exporters.inspection import Inspection
+from exporters.reduced import ReducedProof
 from exporters.verification import Verification
 from zoo import console
 
@@ -108,3 +109,15 @@ def visible(text: str) -> str:
     """Return a text of a stranger's file as a terminal may show it: no control characters, and not too long."""
     shown = text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…"
     return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in shown)
+
+
+def print_losses(reduced: Sequence[ReducedProof]) -> None:
+    """Print what files of lower precision lose, where there are any."""
+    rows = [
+        (proof.file, loss.name, f"{loss.fp32:.6g}", f"{loss.file:.6g}", f"{proof.error:.2e}", f"{proof.allowed:.2e}")
+        for proof in reduced
+        for loss in proof.losses
+    ]
+    if rows:
+        header = ("file", "metric", "float32", "this file", "rms error", "allowed")
+        console.print_table("what lower precision loses", header, rows)

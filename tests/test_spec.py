@@ -23,7 +23,11 @@ def test_a_document_read_again_is_the_same_spec() -> None:
     assert parsed(json.loads(json.dumps(spec.document()))) == spec
 
 
-@pytest.mark.parametrize("change", [{"summary": "else"}, {"data__root": "there"}, {"data__download": True}], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [{"summary": "else"}, {"export": {"min_accuracy_drop": 2}}, {"data__root": "there"}, {"data__download": True}],
+    ids=str,
+)
 def test_words_and_whereabouts_do_not_change_the_hash(change: dict[str, object]) -> None:
     assert parsed(images(**change)).sha256() == parsed(images()).sha256()
 

@@ -11,6 +11,7 @@ from zoo.choice import frozen
 from zoo.data import AnyData
 from zoo.diagnosis import problems_of
 from zoo.errors import SpecError
+from zoo.export import Export
 from zoo.initializers import AnyInitializer
 from zoo.losses import AnyLoss
 from zoo.metrics import AnyMetric
@@ -73,6 +74,9 @@ class Spec(Strict):
     train: Train
     """How long and in what steps."""
 
+    export: Export | None = None
+    """What exported files must hold to beside being proven."""
+
     def portable(self) -> dict[str, Any]:
         """Return the document without `$schema` and without where the data lies: what the model is, on any machine."""
         document = {key: value for key, value in self.document().items() if key != "$schema"}
@@ -80,13 +84,13 @@ class Spec(Strict):
         return document | {"data": data}
 
     def sha256(self) -> str:
-        """Return the hash of what the model is; its summary, and where the data lies, do not count.
+        """Return the hash of what the model is; its summary, `export`, and where the data lies, do not count.
 
         A whole number has one hash, written as 0 or as 0.0: spec.json of a run reads back as the spec that it is of.
         """
         import hashlib  # loads OpenSSL, which no check needs
 
-        meaning = {key: value for key, value in self.portable().items() if key != "summary"}
+        meaning = {key: value for key, value in self.portable().items() if key not in ("summary", "export")}
         return hashlib.sha256(json.dumps(_whole(meaning), sort_keys=True).encode()).hexdigest()
 
 

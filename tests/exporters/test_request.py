@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 pytest_plugins = ["specimens"]
 
 # Any: the options as click gives them.
-NOTHING: dict[str, Any] = {"onnx": False, "torchscript": False, "pt2": False, "opset": None, "target": ()}
+NOTHING: dict[str, Any] = {
+    "onnx": False,
+    "torchscript": False,
+    "pt2": False,
+    "opset": None,
+    "target": (),
+    "precision": None,
+    "quantize": None,
+}
 
 
 def ask(**options: object) -> request.ExportRequest:
@@ -149,3 +157,13 @@ def test_the_table_of_onnxruntimes_grows_with_their_versions() -> None:
         assert (before, opset) < (since, newer)
         assert ir <= at_least
     assert {opset for _, opset, _ in targets.ONNXRUNTIMES} == IR_OF.keys()
+
+
+def test_lower_precisions_are_asked_for_beside_float32() -> None:
+    assert ask().onnx.reduced == ask(precision="fp32").onnx.reduced == ()
+    assert ask(precision="fp16", quantize="int8").onnx.reduced == ("fp16", "int8")
+
+
+def test_a_lower_precision_without_onnx_is_refused() -> None:
+    with pytest.raises(UsageError, match="--quantize is about the ONNX file, which is not asked for"):
+        ask(torchscript=True, quantize="int8")

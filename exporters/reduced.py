@@ -1,0 +1,79 @@
+"""Reduced: what a file of lower precision loses beside float32, as the certificate keeps it, and what it may lose."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from zoo.strict import Strict
+
+Precision = Literal["fp16", "int8"]
+
+ERROR_FACTOR = 4.0  # times what rounding weights and every layer's answer costs torch itself
+ERROR_FLOOR: dict[Precision, float] = {"fp16": 2.0**-10, "int8": 2.0**-6}  # of the outputs: two units of the last place
+RULE = (
+    "every metric on held-out rows at most export.min_accuracy_drop worse than torch's float32, in points or, of an "
+    "error, in percent; rms error <= 4 x torch's own, its weights and its layers' answers rounded likewise, + two "
+    "units of the last place. Equal weights and the replay in float64 do not apply"
+)
+
+
+class Loss(Strict):
+    """A metric of both sides."""
+
+    name: str
+    """Its name."""
+    fp32: float
+    """Of torch's answers in float32."""
+    file: float
+    """Of the file's answers."""
+    better: Literal["min", "max"]
+    """Whether less or more of it is better."""
+
+    @property
+    def drop(self) -> float:
+        """Return by how much the file is worse: in points for a share, in percent of itself for an error."""
+        if self.better == "max":
+            return 100 * (self.fp32 - self.file)
+        if self.file <= self.fp32:
+            return 0.0
+        return 100 * (self.file - self.fp32) / self.fp32 if self.fp32 else math.inf
+
+    def __str__(self) -> str:
+        unit = "points" if self.better == "max" else "percent"
+        return f"{self.name} is {self.fp32:.6g} in float32 and {self.file:.6g} here, {self.drop:.3g} {unit} worse"
+
+
+class ReducedProof(Strict):
+    """A file of lower precision, judged by what it loses."""
+
+    precision: Precision
+    """Of its weights and of what it computes."""
+    file: str
+    """Its name in the bundle."""
+    rule: str = RULE
+    """What had to hold."""
+    rows: int
+    """Held-out rows."""
+    calibration_rows: int
+    """Training rows that set the ranges of int8; 0 for fp16."""
+    floor: float
+    """export.min_accuracy_drop: what a metric may lose."""
+    losses: tuple[Loss, ...]
+    """Each metric of both sides."""
+    flips: int
+    """Held-out rows of which a class is another than in float32."""
+    error: float
+    """rms difference of its outputs from torch's float32, over their rms; the worse of optimised and unoptimised."""
+    allowed: float
+    """What that may be."""
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong; nothing where all is well."""
+        if not self.error <= self.allowed:
+            return f"its rms error is {self.error:.3g} of its outputs, above {self.allowed:.3g}"
+        for loss in self.losses:
+            if not loss.drop <= self.floor:
+                return f"{loss}; export.min_accuracy_drop allows {self.floor:g}"
+        return ""
