@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, NoReturn
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from exporters.outputs import Output
@@ -16,8 +17,9 @@ from zoo import catalog
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
-from zoo.errors import DataError, UsageError
+from zoo.errors import DataError, RunError, UsageError
 from zoo.finding import find_run, newest_run, require_whereabouts
+from zoo.run import Run
 from zoo.shapes import Shape
 from zoo.source import find_spec
 from zoo.training.splits import some_rows
@@ -140,8 +142,26 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     run = find_run(reference, overrides)
+    _require_own_spec(run)
     rows, folder = held_out(run.checked), run.path / "export"
     return Subject(run.load_model(), run.checked, rows.inputs, rows.targets, "trained", folder, run.measurements())
+
+
+def _require_own_spec(run: Run) -> None:
+    """Refuse weights that were trained by another spec than the one beside them."""
+    weights = run.weights_file
+    if not weights.is_file():
+        return  # told when they are loaded
+    try:
+        with safe_open(weights, "pt") as file:
+            trained = (file.metadata() or {}).get("spec_sha256")
+    except (SafetensorError, OSError):
+        return  # told when they are loaded
+    if trained is not None and trained != Run(run.path).checked.spec.sha256():
+        raise RunError(
+            f"{run.spec_file} was changed after the training: its hash is not the one in {weights.name}",
+            f"put the spec back, or train it: zoo train {run.spec_file}",
+        )
 
 
 def _is_spec(reference: str) -> bool:

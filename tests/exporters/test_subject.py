@@ -190,3 +190,11 @@ def test_a_regression_has_no_classes_and_no_preprocessing(subject: Subject) -> N
     said = subject.metadata()
 
     assert (said["zoo.classes"], said["zoo.preprocessing"]) == ("[]", "[]")
+
+
+def test_a_spec_that_is_newer_than_its_run_is_refused(own_run: Path) -> None:
+    spec = own_run / "spec.json"
+    spec.write_text(spec.read_text(encoding="utf-8").replace('"p": 0.1', '"p": 0.2'), encoding="utf-8")
+
+    with pytest.raises(RunError, match=r"spec\.json was changed after the training: its hash is not the one in"):
+        find_subject(str(own_run), (), untrained=False)
