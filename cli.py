@@ -433,7 +433,7 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
     if as_json:
         console.print_json({"bundle": str(folder), "certificate": made.document()})
         return
-    telling.print_executions([(proof.file, execution) for proof in made.proofs for execution in proof.executions])
+    telling.print_executions([(proof.file, execution) for proof in made.proofs for execution in proof.telling])
     telling.print_losses(made.reduced)
     written = [(str(folder / record.name), f"{record.bytes:,}") for record in made.files]
     console.print_table("written", ("file", "bytes"), [*written, (str(folder / "certificate.json"), "")])

@@ -16,11 +16,10 @@ import torch
 from exporters import card, certificate, golden, questions, reducing
 from exporters.certificate import Certificate, Format
 from exporters.golden import Golden
-from exporters.proof import FILES, Evidence, prove, require
+from exporters.proof import FILES, Evidence, asked_of, prove, require
 from exporters.questions import OutputRecord, Questions
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
-from zoo.costs import costs
 from zoo.environment import versions
 from zoo.errors import UsageError
 from zoo.files import replacing_directory
@@ -70,9 +69,7 @@ def publish(
         OutputError: the destination cannot be written.
     """
     destination.require_free()
-    asked = golden.make(
-        subject.module, subject.rows, subject.sequence, costs(subject.checked).multiply_adds, subject.values
-    )
+    asked = asked_of(subject)
     with replacing_directory(destination.folder) as folder:
         proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
         for proof in proofs:
@@ -106,7 +103,8 @@ def _stored(asked: Golden, subject: Subject) -> Questions:
     """Return the questions as they are written down."""
     held_out, probes = (
         tuple(
-            questions.Question(found.name, found.inputs.numpy(), found.truths, found.owns, found.rows) for found in side
+            questions.Question(found.name, found.inputs.numpy(), found.truths, found.owns, found.rows, found.moves)
+            for found in side
         )
         for side in (asked.held_out, asked.probes)
     )

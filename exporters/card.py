@@ -103,7 +103,7 @@ def _snippets(subject: Subject, proofs: Sequence[FormatProof]) -> str:
 def _proof(proofs: Sequence[FormatProof]) -> str:
     lines = ["| file | run by | largest error from float64 | allowed |", "|---|---|---|---|"]
     for proof in proofs:
-        for execution in proof.executions:
+        for execution in proof.telling:
             found, how = execution.whole, f"{execution.runtime} {execution.version}, {execution.mode}"
             lines.append(f"| {proof.file} | {how} | {found.file_max:.3g} | {found.max_limit:.3g} |")
     return "\n".join(lines) + "\n\nEvery number is in `certificate.json`; `test_data_set_0` holds rows to try."

@@ -63,6 +63,17 @@ class TargetProof(Strict):
     """What the proof shows of it."""
 
 
+class Drawn(Strict):
+    """What the file is with other weights in the place of its own, held against the module with the same."""
+
+    reason: str
+    """Why its own prove nothing."""
+    float64_error: float | None
+    """Largest difference of the graph in float64 from R64, over S = max|R64|."""
+    executions: tuple[Execution, ...]
+    """Each way it was run."""
+
+
 class FormatProof(Strict):
     """One exported file and what was proven of it."""
 
@@ -82,6 +93,8 @@ class FormatProof(Strict):
     """Largest difference of the graph in float64 from R64, over S = max|R64|."""
     decisions: Decisions | None = None
     """What a person would conclude from the answers to held-out rows."""
+    drawn: Drawn | None = None
+    """Where fresh weights prove nothing themselves, what drawn ones do, put into the module and into the file."""
     export_seconds: float = 0.0
     """What the export took."""
     proof_seconds: float = 0.0
@@ -94,6 +107,11 @@ class FormatProof(Strict):
     """The worst of its executions."""
     reason: str = ""
     """Why the verdict is not "equal"."""
+
+    @property
+    def telling(self) -> tuple[Execution, ...]:
+        """Return the executions that prove something."""
+        return self.executions if self.drawn is None else self.drawn.executions
 
 
 class Certificate(Strict):

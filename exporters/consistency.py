@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from exporters.certificate import Certificate, Execution, FormatProof
-from exporters.judging import judge
+from exporters.judging import judge, worst
 from exporters.questions import Questions
 from exporters.runtimes import Answers
 from exporters.tolerance import EVERYTHING, GRAPH_LIMIT, Comparison, tie
@@ -27,7 +27,7 @@ def require(made: Certificate, asked: Questions) -> None:
     for proof in made.proofs:
         _require_verdict(proof)
         for execution in proof.executions:
-            _require_numbers(proof.file, execution, made, asked)
+            _require_numbers(proof, execution, made, asked)
         _require_decisions(proof)
 
 
@@ -42,6 +42,8 @@ def _require_verdict(proof: FormatProof) -> None:
     by_bits = proof.format != "onnx" and proof.executions[0].bit_equal
     if not by_bits and (proof.format == "torchscript" or proof.float64_error is None):
         raise _failed(f"{proof.file} is neither bit-equal nor proven in float64")
+    if proof.drawn is not None and worst(proof.drawn.executions)[0] != "equal":
+        raise _failed(f"{proof.file} is not proven with drawn weights")
     if (proof.float64_error or 0.0) > GRAPH_LIMIT:
         raise _failed(f"{proof.file} is {proof.float64_error:.3g} of S from R64 in float64, above {GRAPH_LIMIT:g}")
 
@@ -53,8 +55,9 @@ def _require_decisions(proof: FormatProof) -> None:
         raise _failed(f"{proof.file} calls other gaps ties than its limit says")
 
 
-def _require_numbers(file: str, execution: Execution, made: Certificate, asked: Questions) -> None:
+def _require_numbers(proof: FormatProof, execution: Execution, made: Certificate, asked: Questions) -> None:
     """Hold an execution against the one of a file that answers as torch itself."""
+    file = proof.file
     owns = tuple(question.owns for question in asked.questions)
     again = judge(asked.outputs, asked, Answers(owns, ""), execution.runtime, execution.mode)
     partly = bool(made.golden.left_out)
@@ -65,14 +68,18 @@ def _require_numbers(file: str, execution: Execution, made: Certificate, asked: 
     if absent or unknown or len(told) != len(execution.comparisons):
         raise _failed(f"{file} was asked {(absent or unknown or ['a question twice'])[0]!r}, or was not")
     for key, found in told.items():
-        _require_within(file, found)
+        _require_within(file, found, proof.drawn is not None)
         if key in expected and not (partly and found.question == EVERYTHING):
             _require_same(file, found, expected[key], ("rms_limit", "max_limit", "scale") if partly else ())
 
 
-def _require_within(file: str, found: Comparison) -> None:
-    """Refuse a comparison whose own numbers do not bear its verdict."""
-    if found.verdict != "equal" or found.file_max > found.max_limit or found.file_rms > found.rms_limit:
+def _require_within(file: str, found: Comparison, fresh: bool = False) -> None:
+    """Refuse a comparison whose own numbers do not bear its verdict; fresh weights may prove nothing themselves."""
+    if (
+        found.verdict not in (("equal", "inconclusive") if fresh else ("equal",))
+        or found.file_max > found.max_limit
+        or found.file_rms > found.rms_limit
+    ):
         raise _failed(f"{file}, {found.question}: its error {found.file_max:.3g} is above {found.max_limit:.3g}")
     if min(found.file_rms, found.file_max) < 0 or found.file_rms > found.file_max * (1 + CLOSE):
         raise _failed(f"{file}, {found.question}: its errors are no errors")

@@ -27,6 +27,7 @@ PROBES = ("zeros", "ones", "smallest", "largest", "noise")
 PROBES_NAME = "probes"
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
 WORK = 12_000_000_000  # multiply-adds of float64 for the truth, about five seconds on one core
+LAST_BIT = 2.0**-24  # of a float32, as a part of it
 AT_ONCE = 8  # rows that are computed in float64 at a time: only memory depends on it
 
 
@@ -40,6 +41,8 @@ class Question:
     """R64, the module in float64: each output."""
     owns: tuple[Array, ...]
     """The module as it is, in float32: each output."""
+    moves: tuple[tuple[float, ...], ...] = ()
+    """How far R64 of each output and probe moves with a last bit of its numbers: float32 cannot know it closer."""
 
     @property
     def truth(self) -> Array:
@@ -98,8 +101,29 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
             truth = tuple(array[taken.numpy()] for array in truths[length])
             held_out.append(Question(f"batch of {size}", batch, truth, _own(module, batch)))
         probe = _probes(rows, values)
-        probes = () if probe is None else (Question(PROBES_NAME, probe, _truth(double, probe), _own(module, probe)),)
+        probes = () if probe is None else (_probing(module, double, probe, float(rows.abs().max())),)
     return Golden(tuple(held_out), probes)
+
+
+def _probing(module: nn.Module, double: nn.Module, probe: Tensor, size: float) -> Question:
+    """Return the probes with their answers, and how far a last bit of the largest held-out number moves these.
+
+    A row of one number has no variance, and a layer that divides by it makes much of the last bits.
+    """
+    truths, moves = _truth(double, probe), tuple[tuple[float, ...], ...]()
+    if probe.is_floating_point():
+        generator = torch.Generator().manual_seed(1)
+        signs = torch.randint(0, 2, probe.shape, generator=generator) * 2 - 1
+        moved = _truth(double, probe.double() + signs * (LAST_BIT * size))
+        moves = tuple(_distances(*pair) for pair in zip(truths, moved, strict=True))
+    return Question(PROBES_NAME, probe, truths, _own(module, probe), moves)
+
+
+def _distances(first: Array, second: Array) -> tuple[float, ...]:
+    """Return the largest finite difference in each row."""
+    both = np.isfinite(first) & np.isfinite(second)
+    apart = np.abs(np.where(both, first, 0) - np.where(both, second, 0))
+    return tuple(float(row.max(initial=0.0)) for row in apart)
 
 
 def _plan(longest: int) -> Iterator[tuple[int, int, int]]:

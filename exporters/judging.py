@@ -9,7 +9,16 @@ from exporters.arrays import Array
 from exporters.certificate import Execution, Format, FormatProof
 from exporters.outputs import Told
 from exporters.runtimes import Answers
-from exporters.tolerance import EVERYTHING, Comparison, Verdict, compare, compare_choice, compare_question
+from exporters.tolerance import (
+    EVERYTHING,
+    LARGEST_OWN_ERROR,
+    MAX_FACTOR,
+    Comparison,
+    Verdict,
+    compare,
+    compare_choice,
+    compare_question,
+)
 from zoo.errors import ProofFailed
 
 BITS_RULE = "equal to eager torch bit for bit"
@@ -34,6 +43,10 @@ class Answered(Protocol):
     @property
     def owns(self) -> Sequence[Array]:
         """Return the answer of the module as it is, in float32: each output."""
+
+    @property
+    def moves(self) -> Sequence[Sequence[float]]:
+        """Return how far a last bit of the input moves each output, for each row that has a name; else nothing."""
 
 
 class Asked(Protocol):
@@ -88,10 +101,18 @@ def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> 
     for question, answer in zip(asked.questions, answers, strict=True):
         truth, own = question.truths[number], question.owns[number]
         found += [
-            compare_question(whole, called, truth[rows], own[rows], answer[rows])
+            compare_question(_known(whole, question, number, rows), called, truth[rows], own[rows], answer[rows])
             for called, rows in _parts(question, answer)
         ]
     return found
+
+
+def _known(whole: Comparison, question: Answered, number: int, rows: slice) -> Comparison:
+    """Return the comparison with the limit that a row has: where a last bit of the input moves it far, that far."""
+    move = max(question.moves[number][rows], default=0.0) if question.moves else 0.0
+    return whole.model_copy(
+        update={"max_limit": max(whole.max_limit, min(MAX_FACTOR * move, LARGEST_OWN_ERROR * whole.scale))}
+    )
 
 
 def _choices(first: Comparison, output: Told, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:

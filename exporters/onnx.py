@@ -19,15 +19,13 @@ from torch import nn
 
 from exporters import culprit, opsets, storage
 from exporters.axes import free_axes, sizes
+from exporters.decompositions import decomposed, refuse_drawing
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.errors import ExportError, ProofFailed, reason
 from zoo.shapes import Shape, Value
 
-MISWRITTEN = (
-    "divisor_override",
-    "proj_size",
-)  # options that torch's exporter leaves out, or gets wrong, without a word
+MISWRITTEN = ("proj_size",)  # options that torch's exporter gets wrong without a word
 _REMEDY = "export with --torchscript, or replace the layer it names"
 
 
@@ -38,6 +36,7 @@ def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
         ExportError: torch's exporter refuses the module, or is known to write it down wrongly, or the opset is too low.
     """
     _refuse_miswritten(subject)
+    refuse_drawing(subject)
     program = _program(subject, max(form.opset, opsets.NATIVE))
     _optimize(program, set(subject.module.state_dict()))
     model = program.model_proto
@@ -105,7 +104,7 @@ def _capture(
     with warnings.catch_warnings(), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
         program = torch.onnx.export(
-            module,
+            decomposed(module),
             inputs,
             dynamo=True,
             dynamic_shapes=free_axes(values),

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
 
-from exporters import bisection, decisions, onnx, replaying, torch_export, torchscript
+from exporters import bisection, decisions, golden, onnx, replaying, structure, torch_export, torchscript
 from exporters.arrays import Array
-from exporters.certificate import Execution, Format, FormatProof
+from exporters.certificate import Drawn, Execution, Format, FormatProof
 from exporters.decided import Decisions
 from exporters.golden import Golden
 from exporters.judging import BITS_RULE, bit_equal, judge, summary
@@ -20,6 +21,7 @@ from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
 from exporters.subject import Subject
 from exporters.tolerance import GRAPH_LIMIT, tie
+from zoo.costs import costs
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
@@ -53,20 +55,43 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     _EXPORT[name](evidence, path)
     exported = time.perf_counter()
     proof = _PROVE[name](evidence, path)
+    if proof.verdict == "inconclusive" and evidence.subject.origin == "untrained":
+        proof = _prove_structure(name, evidence, path, proof)
     ended = time.perf_counter()
     return proof.model_copy(
         update={"export_seconds": round(exported - began, 3), "proof_seconds": round(ended - exported, 3)}
     )
 
 
+def _prove_structure(name: Format, evidence: Evidence, path: Path, own: FormatProof) -> FormatProof:
+    """Return the proof of the file with drawn weights in it; what its own weights say where that is no better."""
+    subject = replace(evidence.subject, module=structure.drawn(evidence.subject.module, evidence.subject.rows))
+    with TemporaryDirectory(prefix="zoo-") as folder:
+        target = Path(folder, path.name)
+        structure.put(name, subject.module.state_dict(), path, target)
+        proof = _PROVE[name](replace(evidence, subject=subject, golden=asked_of(subject), folder=Path(folder)), target)
+    if proof.verdict == "inconclusive":
+        return own
+    shown = [run.model_copy(update={"mode": f"{run.mode}, drawn weights"}) for run in proof.executions]
+    drawn = Drawn(reason=own.reason, float64_error=proof.float64_error, executions=tuple(shown))
+    return own.model_copy(update={"verdict": proof.verdict, "reason": proof.reason, "drawn": drawn})
+
+
+def asked_of(subject: Subject) -> Golden:
+    """Return the questions to a module, with its answers."""
+    work = costs(subject.checked).multiply_adds
+    return golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
+
+
 def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
-    subject, golden = evidence.subject, evidence.golden
+    subject, known = evidence.subject, evidence.golden
     opset = onnx.verify_static(subject, path, evidence.form)
     weights = onnx.verify_weights(subject, path)
-    error = replaying.float64_error(subject.input_name, subject.outputs, golden, path)
+    error = replaying.float64_error(subject.input_name, subject.outputs, known, path)
     if error > GRAPH_LIMIT:
-        raise ProofFailed(bisection.told(subject, golden, path, error), "nothing was published; please report the spec")
-    asked = [question.inputs.numpy() for question in golden.questions]
+        told = bisection.told(subject, known, path, error)
+        raise ProofFailed(told, "nothing was published; please report the spec")
+    asked = [question.inputs.numpy() for question in known.questions]
     found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
     first = _execution(evidence, replace(found, outputs=found.outputs[: len(asked)]), "onnxruntime", "optimised")
     plain = _execution(evidence, _ask_onnx(evidence, path, asked, 0), "onnxruntime", "unoptimised")

@@ -39,6 +39,8 @@ class QuestionRecord(Strict):
     """What each row is called, where rows have names."""
     group: int
     """Which distinct rows it is made of: those of its length."""
+    moves: tuple[tuple[float, ...], ...] = ()
+    """How far R64 of each output and row moves with a last bit of the row's numbers, for probes that hold numbers."""
 
 
 class OutputRecord(Strict):
@@ -73,6 +75,8 @@ class Question:
     """The module as it is, in float32: each output."""
     rows: tuple[str, ...] = ()
     """What each row is called, where rows have names."""
+    moves: tuple[tuple[float, ...], ...] = ()
+    """How far R64 of each output and row moves with a last bit of the row's numbers."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,13 @@ def write(asked: Questions, folder: Path) -> GoldenRecord:
     np.savez(folder / FILE_NAME, allow_pickle=False, **arrays)
     held_out = {question.name for question in asked.held_out}
     records = [
-        QuestionRecord(name=question.name, held_out=question.name in held_out, rows=question.rows, group=group)
+        QuestionRecord(
+            name=question.name,
+            held_out=question.name in held_out,
+            rows=question.rows,
+            group=group,
+            moves=question.moves,
+        )
         for question, group in zip(kept, groups, strict=True)
     ]
     left = tuple(question.name for question in asked.questions if question.name not in names)
@@ -164,10 +174,12 @@ def _question(number: int, told: QuestionRecord, outputs: int, arrays: Mapping[s
         raise ValueError(f"{told.name} has {len(rows)} rows, and {len(told.rows)} names for them")
     if len(rows) * prod(inputs.shape[1:]) * inputs.itemsize > LARGEST_BATCH:
         raise ValueError(f"{told.name} is too large")
+    if told.moves and [len(moves) for moves in told.moves] != [len(rows)] * outputs:
+        raise ValueError(f"{told.name} moves in other shapes")
     for truth, own in zip(truths, owns, strict=True):
         if truth.dtype not in TRUTHS or own.shape != (len(rows), *truth.shape[1:]):
             raise ValueError(f"the answers to {told.name} have other shapes")
-    return Question(told.name, inputs[rows], tuple(truth[rows] for truth in truths), owns, told.rows)
+    return Question(told.name, inputs[rows], tuple(truth[rows] for truth in truths), owns, told.rows, told.moves)
 
 
 def _arrays(path: Path) -> Iterator[tuple[str, Array]]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from exporters import culprit
 from exporters.axes import free_axes
+from exporters.decompositions import decomposed, refuse_drawing
 from exporters.golden import Golden, difference
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
@@ -27,6 +28,8 @@ _REFUSALS = (RuntimeError, TypeError, ValueError, AssertionError)
 _TELLING = ("stack_trace", "source_fn_stack", "from_node", "nn_module_stack", "custom")
 """Notes at the nodes of a graph with paths of the sources it was made from."""
 METADATA = "zoo.json"
+_LACKING = (nn.CrossMapLRN2d, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+"""Layers that torch.export cannot capture, or only for the batch it is shown."""
 
 
 def export(subject: Subject, path: Path) -> None:
@@ -35,6 +38,7 @@ def export(subject: Subject, path: Path) -> None:
     Raises:
         ExportError: torch.export cannot capture the module.
     """
+    refuse_drawing(subject)
     try:
         program = _capture(subject.module, (subject.example,), (subject.input,))
     except _REFUSALS as error:
@@ -56,6 +60,7 @@ def export(subject: Subject, path: Path) -> None:
 def _capture(module: nn.Module, inputs: tuple[Any, ...], values: tuple[Value, ...]) -> torch.export.ExportedProgram:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns of its own internals; the proof judges the file
+        module = decomposed(module, _LACKING)
         return torch.export.export(module, inputs, dynamic_shapes=tuple(map(free_axes, values)), strict=False)
 
 

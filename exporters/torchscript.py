@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from exporters import culprit
+from exporters.decompositions import refuse_drawing
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
@@ -28,6 +29,7 @@ def export(subject: Subject, path: Path) -> None:
     Raises:
         ExportError: torch cannot trace the module.
     """
+    refuse_drawing(subject)
     buffer = io.BytesIO()
     try:
         with warnings.catch_warnings():
@@ -94,4 +96,6 @@ def verify_weights(subject: Subject, path: Path) -> int:
             stored = torch.jit.load(str(path), map_location="cpu").state_dict()  # type: ignore[no-untyped-call]  # torch
         except (RuntimeError, ValueError) as error:
             raise unreadable(path, error) from error
-    return require_equal(subject.module.state_dict(), stored, path.name)
+    # Tracing makes every buffer one of the state dict.
+    mine = subject.module.state_dict() | dict(subject.module.named_buffers(remove_duplicate=False))
+    return require_equal(mine, stored, path.name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -169,7 +170,7 @@ def test_a_fault_in_one_format_withholds_the_others_too(
 def test_a_model_whose_output_is_constant_is_inconclusive_and_not_published(
     fresh: MakeSubject, tmp_path: Path, name: Format
 ) -> None:
-    subject = fresh([{"type": "Linear", "out_features": 1}])
+    subject = dataclasses.replace(fresh([{"type": "Linear", "out_features": 1}]), origin="trained")
     subject.module.state_dict()["0.weight"].zero_()
 
     with pytest.raises(ProofFailed) as refused:

@@ -15,7 +15,7 @@ from exporters import golden
 from exporters import onnx as exporter
 from exporters.bundle import Destination, publish
 from exporters.subject import Subject
-from faults import FORMATS, Around, contents, plant_fault
+from faults import EXPORTERS, FORMATS, Around, contents, plant_fault
 from zoo.errors import ExportError, ProofFailed
 from zoo.shapes import Shape
 
@@ -209,26 +209,42 @@ def test_a_fault_planted_in_a_model_of_tokens_is_refused(
     assert contents(tmp_path) == before
 
 
-REFUSED: list[tuple[Document, str]] = [
-    ({"type": "AdaptiveMaxPool2d", "output_size": 3}, "torch cannot export it to ONNX: No ONNX function found for "),
-    ({"type": "AvgPool2d", "kernel_size": 2, "divisor_override": 3}, "torch's ONNX exporter writes divisor_override "),
-    ({"type": "RReLU"}, "torch cannot export it to ONNX: No ONNX function found for "),
+SELECT: Document = {"type": "Select", "index": 0}
+REFUSED: list[tuple[list[Document], str]] = [
+    (
+        [{"type": "AdaptiveMaxPool2d", "output_size": 3, "return_indices": True}, SELECT],
+        "torch cannot export it to ONNX: No ONNX function found for ",
+    ),
+    (
+        [{"type": "FractionalMaxPool2d", "kernel_size": 2, "output_size": 3}],
+        "it draws its windows anew for every batch, in evaluation too",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("layer", "reason"), REFUSED, ids=str)
+@pytest.mark.parametrize(("layers", "reason"), REFUSED, ids=str)
 def test_a_layer_that_the_exporter_cannot_write_is_refused_by_its_place_and_name(
-    images: MakeSubject, tmp_path: Path, layer: Document, reason: str
+    images: MakeSubject, tmp_path: Path, layers: list[Document], reason: str
 ) -> None:
-    subject = images([{"type": "ReLU"}, layer, *HEAD])
+    subject = images([{"type": "ReLU"}, *layers, *HEAD])
 
     with pytest.raises(ExportError) as refused:
         exporter.export(subject, tmp_path / "model.onnx")
 
     assert "spec.json:1:" in refused.value.message
-    assert f': {layer["type"]} "1": {reason}' in refused.value.message
+    assert f': {layers[0]["type"]} "1": {reason}' in refused.value.message
     assert not isinstance(refused.value, ProofFailed)
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_layer_that_draws_in_evaluation_too_is_refused_in_every_format(
+    images: MakeSubject, tmp_path: Path, name: Format
+) -> None:
+    subject = images([*REFUSED[1][0], *HEAD])
+
+    with pytest.raises(ExportError, match=r'FractionalMaxPool2d "0": it draws its windows anew for every batch'):
+        EXPORTERS[name].export(subject, tmp_path / "model")
 
 
 def test_a_layer_that_fixes_the_length_is_refused_by_its_place_and_name(tokens: MakeSubject, tmp_path: Path) -> None:

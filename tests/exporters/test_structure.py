@@ -1,0 +1,137 @@
+"""Fresh weights that prove nothing: the very file is proven with drawn weights in it, and refused where it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from conftest import Document
+from exporters import onnx as exporter
+from exporters import structure
+from exporters.bundle import Destination, publish
+from exporters.subject import Subject
+from exporters.verification import verify
+from faults import FORMATS, contents, plant, plant_fault
+from zoo.errors import ProofFailed
+
+if TYPE_CHECKING:
+    from exporters.certificate import Format
+    from specimens import MakeSubject
+
+pytest_plugins = ["specimens"]
+
+LAYERS: list[Document] = [
+    {"type": "Conv2d", "out_channels": 3, "kernel_size": 3},
+    {"type": "BatchNorm2d"},
+    {"type": "GELU"},
+    {"type": "Flatten"},
+    {"type": "Linear", "out_features": "classes"},
+]
+
+
+@pytest.fixture
+def constant(images: MakeSubject) -> Subject:
+    """A classifier whose head is still of zeros, as that of a fresh ViT."""
+    subject = images(LAYERS)
+    subject.module.state_dict()["4.weight"].zero_()
+    return subject
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_fresh_weights_that_say_nothing_are_proven_by_drawn_ones(constant: Subject, tmp_path: Path) -> None:
+    made = publish(constant, FORMATS, Destination(tmp_path / "export"))
+
+    for proof in made.proofs:
+        assert proof.verdict == "equal"
+        assert proof.drawn is not None
+        assert proof.drawn.reason == "the output hardly reacts to the input (0); any file would pass"
+        assert proof.drawn.executions[0].whole.reaction > 0.02
+        assert proof.executions[0].whole.verdict == "inconclusive"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_published_file_has_the_fresh_weights(constant: Subject, tmp_path: Path) -> None:
+    publish(constant, FORMATS, Destination(tmp_path / "export"))
+
+    assert exporter.verify_weights(constant, tmp_path / "export" / "model.onnx") > 0
+    stored = torch.export.load(str(tmp_path / "export" / "model.pt2")).state_dict
+    assert all(torch.equal(tensor, stored[name]) for name, tensor in constant.module.state_dict().items())
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_bundle_of_fresh_weights_is_verified_and_says_what_it_cannot_repeat(
+    constant: Subject, tmp_path: Path
+) -> None:
+    publish(constant, ["onnx"], Destination(tmp_path / "export"))
+
+    found = verify(tmp_path / "export")
+
+    assert found.passed, found
+    assert "drawn weights" in str(found)
+
+
+def tanh_in_place_of_erf(module: nn.Sequential) -> None:
+    module[2] = nn.GELU(approximate="tanh")
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_fault_behind_a_head_of_zeros_is_refused(
+    constant: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Format
+) -> None:
+    plant_fault(monkeypatch, name, tanh_in_place_of_erf)
+    before = contents(tmp_path)
+
+    with pytest.raises(ProofFailed):
+        publish(constant, [name], Destination(tmp_path / "export"))
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_constant_in_the_place_of_a_weight_is_refused(
+    constant: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = exporter.export
+
+    def export(subject: Subject, path: Path) -> None:
+        honest(subject, path)
+        model = onnx.load_from_string(path.read_bytes())
+        folded = next(tensor for tensor in model.graph.initializer if tensor.name == "4.weight")
+        folded.name = "folded"
+        for node in model.graph.node:
+            node.input[:] = ["folded" if name == "4.weight" else name for name in node.input]
+        path.write_bytes(model.SerializeToString(deterministic=True))
+
+    plant(monkeypatch, "onnx", export)
+
+    with pytest.raises(ProofFailed):
+        publish(constant, ["onnx"], Destination(tmp_path / "export"))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_trained_weights_that_say_nothing_stay_inconclusive(constant: Subject, tmp_path: Path) -> None:
+    trained = dataclasses.replace(constant, origin="trained")
+
+    with pytest.raises(ProofFailed, match=r"model\.onnx is inconclusive: the output hardly reacts to the input"):
+        publish(trained, ["onnx"], Destination(tmp_path / "export"))
+
+
+def test_what_is_drawn_leaves_the_module_alone_and_no_constant_but_what_is_not_learned(constant: Subject) -> None:
+    before = {name: tensor.clone() for name, tensor in constant.module.state_dict().items()}
+
+    found = structure.drawn(constant.module, constant.rows)
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in constant.module.state_dict().items())
+    assert all(tensor.std() > 0 for tensor in found.parameters())
+    norm = found.get_submodule("1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.momentum == 0.1
+    assert not norm.training
+    seen = found.get_submodule("0")(constant.rows[: structure.ROWS])
+    torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)).detach())
