@@ -55,6 +55,7 @@ FLOORS = (
     ("zoo.tune",),
     ("zoo.prediction", "zoo.progress", "zoo.doctor", "zoo.reproduction"),
     ("zoo.console",),
+    ("zoo.commands",),
     ("exporters",),
     ("cli",),
 )
