@@ -42,6 +42,7 @@ def test_the_whole_way_from_a_spec_to_a_proven_bundle(zoo: Zoo, write: Write, he
     assert bundle == [
         "README.md",
         "certificate.json",
+        "golden.npz",
         "model.onnx",
         "model.torchscript",
         "test_data_set_0",
