@@ -21,6 +21,7 @@ from conftest import REPOSITORY, Document, Outcome, linear
 pytest.importorskip("optuna", reason="needs optuna: pip install 'zoo[tune]'")
 
 import optuna
+import torch
 
 from zoo.errors import Interrupted, UsageError
 from zoo.inheritance import read_spec
@@ -60,6 +61,21 @@ def test_each_trial_is_a_plain_run(write: Write, here: Path) -> None:
         assert run.load_model()
         assert run.measurements()["validation_loss"] == trial.value
         assert run.checked.spec.optimizer.document()["lr"] == trial.parameters["optimizer.lr"]
+
+
+def test_a_trial_has_as_many_threads_as_its_spec_by_itself(
+    write: Write, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        (trial,) = found(write, 1).trials
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert trial.run is not None
+    assert Run(Path(trial.run)).environment()["threads"] == 1
 
 
 def test_the_best_spec_trains_to_the_trials_metrics_bit_for_bit(zoo: Zoo, write: Write, here: Path) -> None:

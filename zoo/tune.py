@@ -28,6 +28,7 @@ from zoo.strict import LARGEST_SIZE
 from zoo.study import CONTINUES, PROBLEM, counted, reaching, try_again
 from zoo.trainer import resume_run, train_run
 from zoo.training.interruption import Interruption
+from zoo.training.threads import settled_threads
 from zoo.training.watching import Moment, Row
 from zoo.tuning import EPOCHS, Ended, Found, Tuning, ended, found, measurements, shown
 
@@ -146,7 +147,8 @@ def _run_trial(tuning: Tuning, study: optuna.Study, trial: optuna.Trial) -> floa
         raise _Failed("another process was faster")
     try:
         checked = check(tuning.drawn(trial))
-        return _train(tuning, trial, checked)
+        with settled_threads(checked):
+            return _train(tuning, trial, checked)
     except Interrupted:
         try_again(study, trial.number, trial.params)
         raise

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 @json_option
 def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, as_json: bool) -> None:
     """Train a run's spec once more, beside it; exit 0 where all is the same to the bit, 1 where not."""
+    from zoo.economy import settle
+
+    settle()
     show_notes()
     from zoo import console, reproduction
     from zoo.finding import find_run

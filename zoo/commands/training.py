@@ -144,9 +144,11 @@ def tune(
     spec: str, overrides: tuple[str, ...], metric: str, resume: bool, workers: int, as_json: bool, **how: Any
 ) -> None:
     """Search for the best values: those written {"search": "log_uniform", "low": 1e-5, "high": 0.1} and the like."""
+    from zoo.economy import settle
     from zoo.inheritance import read_spec
     from zoo.searched import check_searched, goal_of
 
+    settle()
     searched = check_searched(read_spec(spec, overrides))  # before torch is imported: a wrong spec is told at once
     goal = goal_of(searched, metric)
     try:

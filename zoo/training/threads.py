@@ -8,6 +8,8 @@ on the number of cores.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -19,3 +21,14 @@ def settle_threads(checked: CheckedSpec) -> None:
     """Use one thread where steps are small, unless OMP_NUM_THREADS says how many."""
     if "OMP_NUM_THREADS" not in os.environ and has_small_steps(checked):
         torch.set_num_threads(1)
+
+
+@contextmanager
+def settled_threads(checked: CheckedSpec) -> Iterator[None]:
+    """Let the block use as many threads as its training does by itself; torch has its own number again at the end."""
+    before = torch.get_num_threads()
+    settle_threads(checked)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
