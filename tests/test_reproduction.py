@@ -15,7 +15,7 @@ from safetensors.torch import save
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
 from zoo.destination import Destination
-from zoo.errors import Interrupted
+from zoo.errors import Interrupted, UsageError
 from zoo.progress import TrainingProgress
 from zoo.reproduction import Weights, compared, reproduce
 from zoo.run import Run
@@ -152,6 +152,17 @@ def test_a_run_that_has_not_ended_is_refused(write: Write, zoo: Zoo, monkeypatch
     done = zoo("reproduce")
     assert done.status == 2
     assert "runs/line has no weights: its training did not end" in done.err
+
+
+def test_a_run_of_fsdp_says_how_to_train_it_again(write: Write, here: Path) -> None:
+    run = trained(write)
+    spec = json.loads(run.spec_file.read_text())
+    spec["train"]["strategy"] = "fsdp"
+    run.spec_file.write_text(json.dumps(spec))
+    with pytest.raises(UsageError) as refused:
+        reproduce(Run(run.path), None, WATCHER)
+    assert "zoo reproduce trains with one" in refused.value.message
+    assert refused.value.remedy.startswith(f"zoo train {run.spec_file} --processes ")
 
 
 def test_nan_is_nan_and_zero_is_not_minus_zero() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.destination import Destination
 from zoo.environment import Changed, changes
-from zoo.errors import Diverged, FrozenMoved, Interrupted
+from zoo.errors import Diverged, FrozenMoved, Interrupted, UsageError
 from zoo.files import writing
 from zoo.run import Run
 from zoo.trainer import train_run
@@ -116,10 +116,15 @@ def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproducti
 
     Raises:
         RunError: the run has no weights, or its environment is damaged.
+        UsageError: one process cannot train as it was trained.
         Interrupted: a signal came.
         ZooError: as `train_run`.
     """
     then, weights, rows = run.environment(), run.weights(), _measured(run.rows())
+    if run.checked.spec.train.strategy == "fsdp":
+        message = f"{run.path} shares its model out over several processes (fsdp), and zoo reproduce trains with one"
+        remedy = f"zoo train {run.spec_file} --processes {then.get('processes', 2)}, then compare both with zoo report"
+        raise UsageError(message, remedy)
     device = str(then.get("device", "auto")).split(" ")[0] if device_name is None else device_name
     with _beside(run.path) as folder, _threads(then.get("threads")):
         again = Run(folder / "run", run.overrides)
