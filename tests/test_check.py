@@ -31,8 +31,7 @@ VALUES: Corpus = {
         (
             "epochs",
             'the spec has no option "epochs"',
-            "write one of: $schema, blocks, data, extends, freeze, init, loss, metrics, model, name, optimizer, "
-            "scheduler, …",
+            "write one of: $schema, blocks, data, export, extends, freeze, init, loss, metrics, model, name, optimizer, …",
         ),
     ),
     "unknown option of a layer": (

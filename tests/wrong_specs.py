@@ -3,6 +3,8 @@
 from conftest import linear
 from wrong import Corpus, dense, images, rows
 
+CLASSIFIER = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+
 AGREEMENT: Corpus = {
     "a loss for numbers, alone on classes": (
         images(loss={"type": "MSELoss"}, metrics=[]),
@@ -125,8 +127,28 @@ AGREEMENT: Corpus = {
         ),
         ("scheduler.mode", "mean_absolute_error is better when it is less", 'write "mode": "min"'),
     ),
+    "shares for a loss that takes logits": (
+        images(model__layers=[*CLASSIFIER, {"type": "Softmax", "dim": 1}]),
+        (
+            "model.layers.2.type",
+            "CrossEntropyLoss takes logits, but the last layer, Softmax, makes them shares",
+            "remove Softmax; the loss has it inside",
+        ),
+    ),
+    "logits for a loss that takes logarithms": (
+        images(loss={"type": "NLLLoss"}),
+        (
+            "model.layers.1.type",
+            "NLLLoss takes logarithms of probabilities, but the last layer is Linear",
+            "put LogSoftmax below it, or use CrossEntropyLoss",
+        ),
+    ),
     "mixed targets for a loss of class numbers": (
-        images(data__augmentation=[{"type": "MixUp"}], loss={"type": "NLLLoss"}),
+        images(
+            data__augmentation=[{"type": "MixUp"}],
+            loss={"type": "NLLLoss"},
+            model__layers=[*CLASSIFIER, {"type": "LogSoftmax", "dim": 1}],
+        ),
         (
             "loss.type",
             "MixUp makes targets probabilities (N, classes), which this NLLLoss does not take",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from zoo.checked import CheckedSpec
 from zoo.errors import Path, Problem, ShapeError
+from zoo.layers.layer import kind
 from zoo.losses import Loss
 from zoo.metrics import Metric
 from zoo.placing import THE_INPUT
@@ -17,6 +18,7 @@ def agreement(checked: CheckedSpec) -> list[Problem]:
     problems = list(_judge_problems(checked))
     if not problems:
         problems += _size_problems(checked)
+        problems += _logit_problems(checked)
     for judge in (_token_problems, _augmentation_problems):
         problems += judge(checked)
     return problems
@@ -37,6 +39,31 @@ def _judge_problems(checked: CheckedSpec) -> Iterator[Problem]:
         if name in names[:index]:
             message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
             yield source.problem(("metrics", index, "type"), message, "keep one of them")
+
+
+SHAPING = {"Flatten", "Identity", "Permute", "Reshape", "Select", "Squeeze", "Transpose", "Unflatten", "Unsqueeze"}
+"""Layers that only lay numbers out anew."""
+SPOILED = {
+    "CrossEntropyLoss": {"Softmax", "Softmax2d", "Softmin", "Sigmoid"},
+    "BCEWithLogitsLoss": {"Sigmoid", "Softmax"},
+}
+"""Losses that take logits, with the layers that make them something else."""
+
+
+def _logit_problems(checked: CheckedSpec) -> Iterator[Problem]:
+    """Yield where the loss takes other numbers than the last layer gives: it would train, and learn little."""
+    loss = type(checked.spec.loss).__name__
+    last = next((placed for placed in reversed(checked.layers) if kind(placed.layer) not in SHAPING), None)
+    if last is None:
+        return
+    name = kind(last.layer)
+    if name in SPOILED.get(loss, ()):
+        message = f"{loss} takes logits, but the last layer, {name}, makes them shares"
+        yield checked.source.problem((*last.path, "type"), message, f"remove {name}; the loss has it inside")
+    elif loss == "NLLLoss" and name in ("Linear", "Softmax", "Sigmoid"):
+        message = f"NLLLoss takes logarithms of probabilities, but the last layer is {name}"
+        remedy = "put LogSoftmax in its place" if name != "Linear" else "put LogSoftmax below it"
+        yield checked.source.problem((*last.path, "type"), message, f"{remedy}, or use CrossEntropyLoss")
 
 
 def _size_problems(checked: CheckedSpec) -> Iterator[Problem]:

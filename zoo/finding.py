@@ -13,14 +13,16 @@ from zoo.nearest import suggestion
 from zoo.run import RUNS, Run
 
 
-def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:
+def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool = True) -> Run:
     """Return the run a person means: a directory, a spec's name (its newest run), or None (the newest of all).
+
+    Of runs that are not named by their directory, those that have ended come first; or, to go on with one, the others.
 
     Raises:
         UsageError: there is no such run, or an override is not of the data.
     """
     named = reference is not None and (Path(reference) / "spec.json").is_file()
-    found = Run(Path(str(reference))) if named else newest_run(reference)
+    found = Run(Path(str(reference))) if named else newest_run(reference, ended)
     if found is not None:
         require_whereabouts(found.spec_file, overrides)
         return Run(found.path, tuple(overrides))
@@ -28,15 +30,20 @@ def find_run(reference: str | None, overrides: Sequence[str] = ()) -> Run:
         raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
     if Path(reference).is_dir():
         raise UsageError(f"{reference} is no run: it has no spec.json", "name a directory that zoo train wrote")
-    known = [name for run in _runs_here() for name in (str(run.path), _spec_name(run))]
+    known = list(dict.fromkeys(name for run in _runs_here() for name in (str(run.path), _spec_name(run))))
     remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"
     raise UsageError(f"no such run: {reference}", remedy)
 
 
-def newest_run(name: str | None) -> Run | None:
-    """Return the run in runs/ that began last, of the spec of this name or of all; None where there is none."""
+def newest_run(name: str | None, ended: bool = True) -> Run | None:
+    """Return the run in runs/ that began last, of the spec of this name or of all; None where there is none.
+
+    Args:
+        name: of the spec.
+        ended: look first among those that have their weights, or first among the others.
+    """
     runs = [run for run in _runs_here() if name is None or _spec_name(run) == name]
-    return max(runs, key=_started, default=None)
+    return max(runs, key=lambda run: (run.weights_file.is_file() == ended, _started(run)), default=None)
 
 
 def require_whereabouts(spec_file: Path, overrides: Sequence[str]) -> None:

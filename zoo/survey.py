@@ -14,6 +14,8 @@ from zoo.inheritance import read_spec
 from zoo.searched import check_searched
 
 _WILD = frozenset("*?[")
+RECORDS = {"certificate.json", "environment.json", "evaluation.json", "frozen.json"}
+"""What zoo writes into runs and bundles; in a folder they are no specs that a person forgot to mend."""
 
 
 @dataclass(frozen=True)
@@ -104,4 +106,8 @@ def _below(folder: str) -> Iterator[str]:
     """Yield each .json file below a folder, in order; hidden folders, such as .git, are left alone."""
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(place, name) for name in sorted(files) if name.endswith(".json"))
+        yield from (os.path.join(place, name) for name in sorted(files) if _may_be_spec(name))
+
+
+def _may_be_spec(name: str) -> bool:
+    return name.endswith(".json") and name not in RECORDS

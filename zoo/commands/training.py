@@ -78,7 +78,7 @@ def _launch(spec: str, resume: str | None, overrides: tuple[str, ...], processes
     else:
         from zoo.finding import find_run
 
-        checked = find_run(resume, overrides).checked
+        checked = find_run(resume, overrides, ended=False).checked
     require_rows(checked.spec.train.batch_size, processes)
 
     from zoo.training.launcher import launch
@@ -119,7 +119,7 @@ def _resume(reference: str, overrides: tuple[str, ...], device: str, world: Worl
     from zoo.training.distributed import World
     from zoo.training.threads import settle_threads
 
-    run, world = find_run(reference, overrides), world or World.alone
+    run, world = find_run(reference, overrides, ended=False), world or World.alone
     settle_threads(run.checked)
     with watching(world.leads) as progress:
         resume_run(run, device, progress, world)
