@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import NoReturn
@@ -12,6 +13,7 @@ from exporters import commands as exports
 from zoo import __version__
 from zoo.commands import runs, specs, training
 from zoo.errors import Interrupted, ZooError
+from zoo.processes import one_of_several
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -61,6 +63,11 @@ def main() -> NoReturn:
         print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
         print("   remedy: give another path", file=sys.stderr)
         sys.exit(2)
+    if one_of_several():
+        # Threads of gloo outlive the group, and one that asks for Python while Python ends aborts the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     sys.exit(0)
 
 

@@ -31,7 +31,8 @@ VALUES: Corpus = {
         (
             "epochs",
             'the spec has no option "epochs"',
-            "write one of: $schema, blocks, data, export, extends, freeze, init, loss, metrics, model, name, optimizer, …",
+            "write one of: $schema, blocks, data, export, extends, freeze, init, loss, metrics, model, name, "
+            "optimizer, …",
         ),
     ),
     "unknown option of a layer": (

@@ -46,6 +46,11 @@ def seat(environment: Mapping[str, str] = os.environ) -> Seat | None:
     return Seat(rank, size, local_rank, local_size, environment.get("TORCHELASTIC_RUN_ID", "").startswith(OWN))
 
 
+def one_of_several(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process is one of two or more of a training."""
+    return environment.get("WORLD_SIZE", "1") != "1" and "RANK" in environment
+
+
 def require_rows(batch_size: int, processes: int) -> None:
     """Refuse more processes than a batch has rows.
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from zoo.training.distributed import World
 
 
+COMMAND_LINE = Path(__file__).parents[2] / "cli.py"
+"""What each of several processes runs; it stands beside the package in a checkout and in a wheel."""
+
+
 @click.command()
 @click.argument("spec", required=False)
 @click.option("--resume", metavar="RUN", help="Go on with a training that was stopped.")
@@ -83,7 +87,7 @@ def _launch(spec: str, resume: str | None, overrides: tuple[str, ...], processes
 
     from zoo.training.launcher import launch
 
-    sys.exit(launch(Path(__file__), sys.argv[1:], processes))
+    sys.exit(launch(COMMAND_LINE, sys.argv[1:], processes))
 
 
 def _train(
