@@ -162,13 +162,13 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
 @pytest.fixture(scope="session")
 def draw() -> Draw:
     """Make subjects of any layers on any data, in a folder that is told."""
-    return _drawn
+    return drawn
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> MakeSubject:
     """Make subjects of a few layers on rows of four features; all their numbers are drawn, none is left at 0 or 1."""
-    return partial(_drawn, tmp_path, data__weights=[1.3, -2.9, 3.7, 0.5], data__samples=80)
+    return partial(drawn, tmp_path, data__weights=[1.3, -2.9, 3.7, 0.5], data__samples=80)
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def images(tmp_path: Path) -> MakeSubject:
     """As `fresh`, on noise of 2 × 8 × 8 in three classes."""
     convert = {"type": "ToDtype", "dtype": "float32", "scale": True}
     data = {"type": "FakeImages", "size": 80, "image_size": [2, 8, 8], "num_classes": 3, "transforms": [convert]}
-    return partial(_drawn, tmp_path, data=data, **CLASSES)
+    return partial(drawn, tmp_path, data=data, **CLASSES)
 
 
 @pytest.fixture
@@ -185,10 +185,10 @@ def tokens(tmp_path: Path) -> MakeSubject:
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
     data = {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}
-    return partial(_drawn, tmp_path, data=data, **CLASSES)
+    return partial(drawn, tmp_path, data=data, **CLASSES)
 
 
-def _drawn(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:
+def drawn(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:
     """A subject of these layers on this data, all of whose numbers are drawn."""
     spec = folder / "spec.json"
     spec.write_text(json.dumps(linear(model__layers=list(layers), **changes)), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
@@ -121,6 +122,16 @@ MODELS: dict[str, tuple[list[Document], Document]] = {
 }
 
 
+def parts(kind: str, folder: Path) -> tuple[list[Document], Document]:
+    """The layers of a kind of model, and what else its spec says; the text it reads is written into the folder."""
+    layers, changes = MODELS[kind]
+    if kind != "a GPT":
+        return layers, changes
+    text = folder / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
+    return layers, changes | {"data": {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}}
+
+
 @dataclass(frozen=True)
 class Exported:
     """A model with its questions and its honest file."""
@@ -133,11 +144,7 @@ class Exported:
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Exported:
     """Each kind of model, exported once."""
     folder = tmp_path_factory.mktemp("exported")
-    layers, changes = MODELS[request.param]
-    if request.param == "a GPT":
-        text = folder / "text.txt"
-        text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
-        changes = changes | {"data": {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}}
+    layers, changes = parts(request.param, folder)
     subject = draw(folder, layers, **changes)
     answers = golden.make(subject.module, subject.rows, subject.sequence, values=subject.values)
     path = folder / "model.onnx"
