@@ -60,7 +60,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def unfinished(name: str) -> str:
     """Return what was written under the name of such a temporary, which a killed process leaves; "" for other names."""
-    found = re.fullmatch(r"\.(.+)\.(\d+|[a-z0-9_]{8})", name)  # the number of a process, or what mkdtemp adds
+    found = re.fullmatch(r"\.(.+)\.(\d+|[a-z0-9_]{8}\.making)", name)  # the number of a process, or a workshop
     return found[1] if found else ""
 
 
