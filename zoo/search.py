@@ -249,6 +249,7 @@ def points(source: Source, spaces: Spaces) -> Iterator[Source]:
     for path, space in spaces.items():
         for value in space.extremes()[1:]:
             fixed = {**first, **_chosen(path, spaces), path: value}
+            # type: mypy gives a lambda's default no type.
             yield drawn(source, spaces, lambda path, space, fixed=fixed: fixed[path])  # type: ignore[misc]
 
 

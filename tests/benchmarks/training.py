@@ -158,7 +158,7 @@ class Ours:
     def __init__(self, checked: CheckedSpec) -> None:
         splits = {"train": load_rows(checked, "train")}
         self._state = training_state.begin(checked, CPU, len(splits["train"]))
-        self._training = Training(self._state, checked, splits, Silent(), lambda state: None)  # type: ignore[arg-type]
+        self._training = Training(self._state, checked, splits, Silent(), lambda state: None)  # type: ignore[arg-type]  # Rows alone
         self._order: Tensor | None = None
         self.model = self._state.model.train()
 
