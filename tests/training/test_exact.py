@@ -128,28 +128,36 @@ def require_exact(
     return training
 
 
-@pytest.mark.parametrize("optimizer", [{"type": "SGD", "lr": 0.00016666}, MOMENTUM, ADAM, ADAMW], ids=str)
-def test_linear3(optimizer: Document) -> None:
-    spec = checked(
+def linear3(optimizer: Document) -> CheckedSpec:
+    return checked(
         linear(
             data={"type": "LinearFunction", "weights": [1.3, 2.9, 3.7], "samples": 100, "low": 1, "high": 50},
-            optimizer=optimizer | ({"lr": 1e-6} if optimizer is MOMENTUM else {}),
+            optimizer=optimizer,
             train={"epochs": 2, "batch_size": 1, "shuffle": False, "seed": 5},
         )
     )
-    training = require_exact(spec, lambda: nn.Sequential(nn.Linear(3, 1)))
+
+
+def perceptron(optimizer: Document) -> CheckedSpec:
+    layers: list[Document] = [{"type": "Flatten"}]
+    for width in (128, 64):
+        layers += [{"type": "Linear", "out_features": width}, {"type": "ReLU"}]
+    return classifying([*layers, {"type": "Linear", "out_features": "classes"}], [1, 28, 28], optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [{"type": "SGD", "lr": 0.00016666}, MOMENTUM | {"lr": 1e-6}, ADAM, ADAMW], ids=str
+)
+def test_linear3(optimizer: Document) -> None:
+    training = require_exact(linear3(optimizer), lambda: nn.Sequential(nn.Linear(3, 1)))
     assert training.strides.replay is not None
     assert training.strides.replay.update is not None
 
 
 @pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM, ADAMW], ids=str)
 def test_the_digits_perceptron(optimizer: Document) -> None:
-    layers: list[Document] = [{"type": "Flatten"}]
-    for width in (128, 64):
-        layers += [{"type": "Linear", "out_features": width}, {"type": "ReLU"}]
-    spec = classifying([*layers, {"type": "Linear", "out_features": "classes"}], [1, 28, 28], optimizer=optimizer)
     require_exact(
-        spec,
+        perceptron(optimizer),
         lambda: nn.Sequential(
             nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
         ),
@@ -165,18 +173,36 @@ def test_a_cnn_with_batch_normalisation_and_dropout(optimizer: Document) -> None
     require_exact(classifying(CNN, [1, 12, 12], optimizer=optimizer), build)
 
 
-def test_resnet18_on_small_images_for_twelve_steps() -> None:
+def resnet18(narrower: int, steps: int, optimizer: Document | None = None) -> CheckedSpec:
+    """The zoo's ResNet-18 on 3×32×32 images in steps of 4, all its layers with so many times fewer channels."""
     document = dict(read_source("resnet18").value)
-    document["data"] = images([3, 32, 32], 24)
-    require_exact(checked(document | {"train": {"epochs": 2, "batch_size": 4}}))
+    for layer in document["model"]["layers"]:
+        for width in layer.keys() & {"out", "out_channels"}:
+            layer[width] //= narrower
+    changes = {"data": images([3, 32, 32], 200), "train": {"steps": steps, "batch_size": 4}}
+    return checked(document | changes | ({} if optimizer is None else {"optimizer": optimizer}))
 
 
-def test_the_small_gpt_for_twelve_steps(tmp_path: Path) -> None:
-    document = dict(read_source("gpt_mini").value)
-    text = tmp_path / "input.txt"
+def gpt(text: Path, optimizer: Document) -> CheckedSpec:
+    """The zoo's small GPT, in 200 steps of 2 rows of 8 letters."""
     text.write_text("To be, or not to be: that is the question.\n" * 20)
-    document["data"] |= {"file": str(text), "context": 16}
-    require_exact(checked(document | {"train": {"epochs": 1, "batch_size": 4}}))
+    document = dict(read_source("gpt_mini").value)
+    document["data"] |= {"file": str(text), "context": 8}
+    return checked(document | {"optimizer": optimizer, "train": {"steps": 200, "batch_size": 2}})
+
+
+def test_resnet18_for_twelve_steps() -> None:
+    require_exact(resnet18(1, 12))
+
+
+@pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM, ADAMW], ids=str)
+def test_resnet18_with_an_eighth_of_its_channels(optimizer: Document) -> None:
+    require_exact(resnet18(8, 200, optimizer))
+
+
+@pytest.mark.parametrize("optimizer", [SGD, ADAM, ADAMW], ids=str)
+def test_the_small_gpt(optimizer: Document, tmp_path: Path) -> None:
+    require_exact(gpt(tmp_path / "input.txt", optimizer))
 
 
 @pytest.mark.parametrize("options", [{"amsgrad": True}, {"weight_decay": 0.1}, {"maximize": True}], ids=str)
