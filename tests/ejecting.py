@@ -71,7 +71,7 @@ def assert_trains_alike(document: Document, capfd: pytest.CaptureFixture[str]) -
 
 
 def _lines(capfd: pytest.CaptureFixture[str]) -> Iterator[str]:
-    return (line for line in capfd.readouterr().out.splitlines() if line.startswith("epoch "))
+    return (line for line in capfd.readouterr().out.splitlines() if line.startswith(("epoch ", "step ")))
 
 
 def noise(*sizes: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -167,7 +167,8 @@ def test_the_file_is_clean(here: Path, write: Write) -> None:
     if ruff is None:
         pytest.skip("needs ruff")
     write_idx(here / "data")
-    for document in (MLP, linear(model__layers=RESIDUAL)):
+    logged = linear(train__evaluate_every=3, train__log=["csv", "tensorboard"], train__accumulation=2)
+    for document in (MLP, linear(model__layers=RESIDUAL), logged):
         (here / "model.py").write_text(source(check_file(write(document))))
         command = [ruff, "check", "--isolated", "--line-length", "120", "--select", "E,F,W,B", "model.py"]
         done = subprocess.run(command, capture_output=True, text=True, cwd=here)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import test_initializers
 import test_losses
@@ -19,8 +23,6 @@ from conftest import Document, linear
 from ejecting import FLOATS, assert_trains_alike, write_arrays
 from zoo.check import check_file
 from zoo.eject import source
-from zoo.eject.training import FOLLOWED
-from zoo.errors import ExportError
 from zoo.initializers import INITIALIZERS
 from zoo.losses import LOSSES
 from zoo.metrics import METRICS
@@ -33,6 +35,7 @@ Capture = pytest.CaptureFixture[str]
 WIDE: Document = {"type": "Linear", "out_features": 8, "id": "wide"}
 LAST: Document = {"type": "Linear", "out_features": 1, "id": "last"}
 DROPPED: list[Document] = [WIDE, {"type": "BatchNorm1d"}, {"type": "Dropout", "p": 0.25}, LAST]
+SLOWER: Document = {"type": "StepLR", "step_size": 1, "gamma": 0.5}
 STOPPED: Document = {"patience": 0, "min_delta": 0.05}
 
 
@@ -112,6 +115,25 @@ TRAINED: dict[str, Document] = {
         model__layers=[WIDE, {"type": "Dropout", "id": "still"}, {"type": "Linear", "out_features": 8}, LAST]
     )
     | {"freeze": ["wide.*"]},
+    "steps": trained({"epochs": None, "steps": 7, "accumulation": 2}, scheduler=SLOWER),
+    "evaluate_every": trained({"evaluate_every": 2, "early_stopping": STOPPED, "epochs": 4}, scheduler=SLOWER),
+    "steps measured between epochs": trained(
+        {"epochs": None, "steps": 11, "evaluate_every": 2, "early_stopping": {"patience": 2}},
+        scheduler={"type": "ReduceLROnPlateau", "interval": "evaluation", "patience": 0, "threshold": 5.0},
+    ),
+    "a plateau of a training that ends within an epoch": trained(
+        {"epochs": None, "steps": 15}, scheduler={"type": "ReduceLROnPlateau", "patience": 0, "threshold": 5.0}
+    ),
+    "a cycle of accumulated steps": trained(
+        {"epochs": None, "steps": 13, "accumulation": 3, "evaluate_every": 4, "ema": 0.5},
+        optimizer={"type": "SGD", "weight_decay": 0.1},
+        scheduler={"type": "OneCycleLR", "cycle_momentum": False, "max_lr": 0.1, "interval": "step"},
+    ),
+    "frozen in the middle of an epoch": trained({"evaluate_every": 1, "epochs": 2}) | {"freeze": ["wide.*", "1.*"]},
+    "mixed and augmented steps": sorted_out(
+        {"epochs": None, "steps": 7, "evaluate_every": 3},
+        data={"augmentation": [{"type": "RandomHorizontalFlip"}, {"type": "MixUp", "alpha": 0.5}]},
+    ),
     "warm start": trained({}) | {"init": {"from": "some.safetensors", "match": "wide.*"}},
     "warm start by other names": trained({})
     | {"init": {"from": "other.pt", "match": "wide.*", "rename": {"a.*": "wide.*"}}},
@@ -142,22 +164,34 @@ def test_a_compiled_training_goes_to_the_same_bits(here: Path, capfd: Capture, m
     assert "    forward = torch.compile(model)\n" in assert_trains_alike(trained({"compile": True}), capfd)
 
 
-def test_every_option_of_the_training_is_tried_or_refused(here: Path, write: Callable[..., str]) -> None:
-    unknown = set(Train.model_fields) - FOLLOWED
-    assert {*TRAINED, "compile"} >= FOLLOWED
-    assert set(Train.model_fields) >= FOLLOWED
-    checked = check_file(write(linear()))
-    for option in unknown:
-        said = checked.spec.train.model_copy(update={option: object()})
-        other = type(checked)(
-            checked.source,
-            checked.spec.model_copy(update={"train": said}),
-            checked.example,
-            checked.input,
-            checked.layers,
-        )
-        with pytest.raises(ExportError, match=rf"train\.{option} cannot be ejected"):
-            source(other)
+def test_every_option_of_the_training_is_tried() -> None:
+    assert {*TRAINED, "compile", "log", "strategy"} >= set(Train.model_fields)
+
+
+def test_a_strategy_of_several_processes_says_nothing_in_one(here: Path, capfd: Capture) -> None:
+    text = assert_trains_alike(trained({}), capfd)
+    Path("spec.json").write_text(json.dumps(trained({"strategy": "fsdp"})), encoding="utf-8")
+    shared = ast.parse(source(check_file("spec.json")))
+    assert "train.strategy fsdp" in " ".join((ast.get_docstring(shared) or "").split())
+    assert ast.dump(ast.Module(shared.body[1:], [])) == ast.dump(ast.Module(ast.parse(text).body[1:], []))
+
+
+@pytest.mark.parametrize("train", [{"accumulation": 2}, {"steps": 7, "epochs": None, "evaluate_every": 3}], ids=str)
+def test_a_log_holds_what_zoos_holds(train: Document, here: Path, capfd: Capture) -> None:
+    assert_trains_alike(trained({"log": ["csv", "tensorboard"], **train}), capfd)
+    texts = (Path(name).read_text(encoding="utf-8") for name in ("run/metrics.csv", "metrics.csv"))
+    own, found = (list(csv.DictReader(text.splitlines())) for text in texts)
+    assert [list(row) for row in found] == [list(row) for row in own]
+    for theirs, row in zip(found, own, strict=True):
+        for name in set(row) - {"seconds"}:
+            assert float(theirs[name]) == pytest.approx(float(row[name]), rel=1e-12 if name == "train_loss" else 0.0)
+    assert curves("tensorboard") == curves("run/tensorboard")
+
+
+def curves(folder: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the steps and the values, in float32, of each curve of an event file."""
+    events = EventAccumulator(folder).Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS.names))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from ejecting import (
     TEXT,
     assert_trains_alike,
     names_of,
+    noise,
     write_arrays,
     write_cifar,
     write_folders,
@@ -21,7 +23,6 @@ from ejecting import (
     write_table,
 )
 from zoo.data import DATA
-from zoo.eject import DATA as FOLLOWED
 
 FLAT: list[Document] = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
 CROSS: Document = {"type": "CrossEntropyLoss"}
@@ -60,11 +61,9 @@ OUT: Document = {"out_features": "vocabulary"}
 TABLE: Document = {"type": "TableFile", "file": "table.csv"}
 SPLIT: Document = {"validation": 0.25, "test": 0.3, "seed": 5}
 LINE: Document = {"type": "LinearFunction", "weights": [1.0, -2.0], "samples": 20}
-REFUSED = {"corrupt", "skipped"}
-"""Which files are left out shows only when all are decoded."""
 SOURCES: dict[str, Document] = {
     "LinearFunction": numbers(**LINE),
-    "LinearFunction with noise": numbers(**LINE, noise=0.5, bias=2.0, validation=0.25, seed=3),
+    "LinearFunction with noise": numbers(**LINE, noise=0.5, bias=2.0, validation=0.25, seed=3, low=-3, high=9),
     "MNIST": images("MNIST", validation=0.2),
     "FashionMNIST": images("FashionMNIST"),
     "KMNIST": images("KMNIST"),
@@ -83,6 +82,12 @@ SOURCES: dict[str, Document] = {
         "ImageFolder", root="folders", classes=["bear", "ant"], transforms=[*RESIZED[:1], RESIZED[1]], validation=0.3
     ),
     "ImageFolder with its validation": images("ImageFolder", root="folders", transforms=RESIZED, validation="val"),
+    "ImageFolder with damaged files": images(
+        "ImageFolder", root="damaged", transforms=RESIZED, validation=0.3, corrupt="skip"
+    ),
+    "ImageFolder with files left out": images(
+        "ImageFolder", root="folders", transforms=RESIZED, corrupt="skip", skipped=["train/ant/1.png"]
+    ),
     "TableFile of classes": document(
         TABLE | {"target": "kind", "standardize": True} | SPLIT, [{"type": "Linear", "out_features": "classes"}]
     ),
@@ -97,8 +102,18 @@ SOURCES: dict[str, Document] = {
     "TableFile with a test file": numbers(**TABLE, target="length", test_file="most.csv", validation=0.2),
     "ArrayFile npz": document({"type": "ArrayFile", "file": "rows.npz", **SPLIT}, FLAT[1:]),
     "ArrayFile safetensors": numbers(type="ArrayFile", file="rows.safetensors"),
+    "TableFile in other letters": numbers(
+        type="TableFile",
+        file="other.csv",
+        delimiter=";",
+        target="length",
+        categories={"colour": ["green", "red", "blue"]},
+    ),
+    "ArrayFile by other names": document(
+        {"type": "ArrayFile", "file": "other.npz", "inputs": "x", "targets": "y", "classes": 3}, FLAT[1:]
+    ),
     "ArrayFile of images": images("ArrayFile", file="images.npz", test_file="images.safetensors", validation=0.1),
-    "TextFile": words(tokens="character", validation=0.1, stride=3),
+    "TextFile": words(tokens="character", validation=0.1, stride=3, vocabulary="".join(sorted({*TEXT, "!"}))),
     "TextFile of bytes": words(tokens="byte", test=0.2),
 }
 
@@ -111,9 +126,14 @@ def sources(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_idx(Path("data"), "EMNIST", "emnist-digits-{}-{}-idx{}-ubyte", "test")
     for name in ("CIFAR10", "CIFAR100"):
         write_cifar(Path("data"), name, monkeypatch)
-    write_folders(Path("folders"))
+    for root in ("folders", "damaged"):
+        write_folders(Path(root))
+    Path("damaged/train/bear/1.png").write_bytes(Path("damaged/train/bear/1.png").read_bytes()[:80])
+    Path("damaged/test/ant/0.png").write_text("no image")
     for number, table in enumerate(("table.csv", "more.csv", "most.csv")):
         write_table(Path(table), 30 - 6 * number)
+    Path("other.csv").write_text(Path("table.csv").read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
+    np.savez("other.npz", x=noise(12, 4) / 256, y=np.arange(12) % 3)
     write_arrays(Path("rows.npz"))
     write_arrays(Path("rows.safetensors"), labels="float64")
     for suffix in ("npz", "safetensors"):
@@ -125,11 +145,10 @@ def test_every_source_is_tried() -> None:
     assert {case["data"]["type"] for case in SOURCES.values()} == set(DATA.names)
 
 
-def test_every_option_of_a_source_is_followed_or_refused() -> None:
+def test_every_option_of_a_source_is_tried() -> None:
     options = {option for member in DATA.members() for option in member.model_fields}
-    places = {option for member in DATA.members() for option in getattr(member, "whereabouts", ())}
-    assert options >= FOLLOWED
-    assert options - FOLLOWED - places == REFUSED
+    tried = {option for case in SOURCES.values() for option in case["data"]}
+    assert options - tried - {"download", "memory", "workers"} == {"augmentation"}
 
 
 @pytest.mark.usefixtures("sources")

@@ -21,34 +21,9 @@ from zoo.eject.model import MATCHES, model_source
 from zoo.eject.one_file import split_source, table_source
 from zoo.eject.optimization import groups_source
 from zoo.eject.proof import prove
-from zoo.eject.rows import KEEP_OUT, READ_IMAGE, data_source
-from zoo.eject.training import FOLLOWED, training_source
-from zoo.errors import ExportError
+from zoo.eject.rows import DECODES, KEEP_OUT, READ_IMAGE, data_source
+from zoo.eject.training import training_source
 from zoo.files import write_text
-from zoo.strict import Strict
-
-SPEC = {
-    "schema_reference",
-    "name",
-    "summary",
-    "extends",
-    "blocks",
-    "data",
-    "model",
-    "init",
-    "freeze",
-    "loss",
-    "metrics",
-}
-SPEC |= {"optimizer", "scheduler", "train"}
-"""The parts of a spec that the file follows; a spec that says another is refused."""
-
-DATA = {"type", "validation", "seed", "split", "transforms", "augmentation"}
-DATA |= {"size", "image_size", "num_classes", "masks"}
-DATA |= {"weights", "bias", "samples", "low", "high", "noise"}
-DATA |= {"classes", "test", "target", "columns", "categories", "standardize", "statistics", "delimiter"}
-DATA |= {"inputs", "targets", "tokens", "context", "stride", "vocabulary"}
-"""The options of the sources that the file follows, beside those that say where the rows lie and how they are read."""
 
 IMPORTS = {
     "copy.": "import copy",
@@ -56,11 +31,14 @@ IMPORTS = {
     "hashlib.": "import hashlib",
     "math.": "import math",
     "os.environ": "import os",
+    "os.path.": "import os",
     "re.sub(": "import re",
+    "time.perf_counter(": "import time",
     "OrderedDict(": "from collections import OrderedDict",
     "Iterator[": "from collections.abc import Iterator",
     "@contextmanager": "from contextlib import contextmanager",
     "fnmatchcase(": "from fnmatch import fnmatchcase",
+    "islice(": "from itertools import islice",
     "log(": "from math import log",
     "Path(": "from pathlib import Path",
 }
@@ -76,7 +54,7 @@ FOREIGN = {
     "AveragedModel(": "from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn",
     "v2.": "from torchvision.transforms import v2",
 }
-HELPERS = {"matches": MATCHES, "keep_out": KEEP_OUT, "read_image": READ_IMAGE}
+HELPERS = {"matches": MATCHES, "keep_out": KEEP_OUT, "read_image": READ_IMAGE, "decodes": DECODES}
 """Functions that stand first in the file where something calls them."""
 LOADING = ("DataLoader(", "Dataset)", "TensorDataset(", "WeightedRandomSampler(")
 """What torch.utils.data has."""
@@ -100,10 +78,6 @@ def source(checked: CheckedSpec) -> str:
         ExportError: the spec says something that the file cannot.
         RunError: tensors that the spec loads are not there.
     """
-    spec = checked.spec
-    _require_known(spec, SPEC, "")
-    _require_known(spec.train, FOLLOWED, "train.")
-    _require_known(spec.data, DATA | set(spec.data.whereabouts), "data.")
     parts = [model_source(checked), *_reading(checked), augmentation_source(checked), data_source(checked)]
     parts += [groups_source(checked), training_source(checked), _main(checked)]
     body = "\n\n\n".join(part.strip("\n") for part in parts if part)
@@ -118,13 +92,6 @@ def source(checked: CheckedSpec) -> str:
 def _main(checked: CheckedSpec) -> str:
     threads = _ONE_THREAD if has_small_steps(checked) else ""
     return _MAIN.format(threads=threads, weights=f"{checked.spec.name}.pt")
-
-
-def _require_known(part: Strict, known: set[str], prefix: str) -> None:
-    """Refuse options that the file would not follow."""
-    for name, field in type(part).model_fields.items():
-        if name not in known and getattr(part, name) != field.default:
-            raise ExportError(f"{prefix}{name} cannot be ejected", f"eject a spec without {prefix}{name}")
 
 
 def _reading(checked: CheckedSpec) -> list[str]:
@@ -142,8 +109,15 @@ def _header(checked: CheckedSpec, imports: str) -> str:
     )
     paragraphs = [f"{spec.name}: {spec.summary}" if spec.summary else spec.name]
     packages = ["torch", *(name for name in ("torchvision", "safetensors", "pyarrow") if name in imports)]
+    packages += ["tensorboard"] if "tensorboard" in spec.train.log else []
     needs = " and ".join([", ".join(packages[:-1]), packages[-1]] if packages[1:] else packages)
     paragraphs += [f"{command}. It needs {needs}; run, it trains the model and writes {spec.name}.pt."]
+    if spec.train.strategy == "fsdp":
+        paragraphs += [
+            "It trains in one process: train.strategy fsdp, which shares a model out to several, says nothing."
+        ]
+    if spec.export is not None:
+        paragraphs += ["It exports nothing: what export says of the accuracy of smaller files is left out."]
     wrapped = ["\n".join(textwrap.wrap(_escaped(text), 110, break_long_words=False)) for text in paragraphs]
     return '"""' + "\n\n".join(wrapped) + '\n"""\n'
 
@@ -176,7 +150,8 @@ def _calls(body: str, call: str) -> bool:
 
 def _constants(checked: CheckedSpec) -> str:
     train, data = checked.spec.train, checked.spec.data
-    lines = [f"SEED = {train.seed}", f"EPOCHS = {train.epochs}", f"BATCH_SIZE = {train.batch_size}"]
+    length = f"EPOCHS = {train.epochs}" if train.steps is None else f"STEPS = {train.steps}"
+    lines = [f"SEED = {train.seed}", length, f"BATCH_SIZE = {train.batch_size}"]
     for option in ("root", "file", "validation_file", "test_file"):
         path = getattr(data, option, None)
         lines += [] if path is None else [f"{option.upper()} = {path!r}"]

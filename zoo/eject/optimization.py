@@ -15,6 +15,7 @@ from zoo.errors import ExportError
 from zoo.schedulers.composite import ChainedScheduler, SequentialLR
 from zoo.schedulers.cyclic import OneCycleLR
 from zoo.schedulers.scheduler import Scheduler
+from zoo.train import Train
 
 
 def optimizer_call(checked: CheckedSpec) -> str:
@@ -94,11 +95,19 @@ def scheduler_call(checked: CheckedSpec) -> str:
     if declared is None:
         return ""
     sets = 2 if checked.spec.optimizer.spares_vectors else 1
-    if declared.interval == "epoch":
-        return _scheduler(declared, "EPOCHS", sets)
-    count = checked.spec.train.accumulation
+    return _scheduler(declared, _intervals(checked.spec.train, declared.interval), sets)
+
+
+def _intervals(train: Train, interval: str) -> str:
+    """Return how many epochs, or moves of the weights, the training has."""
+    count, steps = train.accumulation, train.steps
+    if interval == "epoch":
+        return "EPOCHS" if steps is None else "math.ceil(STEPS / len(loader))"
     moves = "len(loader)" if count == 1 else f"math.ceil(len(loader) / {count})"
-    return _scheduler(declared, f"EPOCHS * {moves}", sets)
+    if steps is None:
+        return f"EPOCHS * {moves}"
+    rest = f"math.ceil(STEPS % len(loader) / {count})"
+    return "STEPS" if count == 1 else f"STEPS // len(loader) * {moves} + {rest}"
 
 
 def _scheduler(declared: Scheduler, intervals: str, sets: int) -> str:

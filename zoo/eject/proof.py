@@ -11,9 +11,9 @@ from torch import nn, optim
 from zoo.build import build_model, build_optimizer
 from zoo.checked import CheckedSpec
 from zoo.data import Rows
+from zoo.eject.course import still
 from zoo.eject.measuring import sample
 from zoo.eject.optimization import optimizer_call, scheduler_call
-from zoo.eject.training import still
 from zoo.errors import ExportError
 from zoo.training.evaluation import evaluate
 from zoo.training.objective import objective_of

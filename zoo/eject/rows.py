@@ -37,6 +37,17 @@ def read_image(path: str) -> Tensor:
 '''
 
 
+DECODES = '''
+def decodes(path: str) -> bool:
+    """Return whether a file is a whole image."""
+    try:
+        read_image(path)
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return True
+'''
+
+
 def data_source(checked: CheckedSpec) -> str:
     """Return the function `data`, which gives the inputs and the targets of a split.
 
@@ -125,10 +136,27 @@ def _image_folder(data: ImageFolder) -> list[str]:
         lines += [
             "    rows.samples = sorted(((path, number[at]) for path, at in rows.samples), key=lambda row: row[1])"
         ]
+    lines += _skipped(data)
     steps = loaded(data)
     image = "prepare(image)" if steps else "image"
     lines += [*steps, f"    inputs = torch.stack([{image} for image, _ in rows])"]
     return [*lines, "    targets = torch.tensor([number for _, number in rows.samples])"]
+
+
+def _skipped(data: ImageFolder) -> list[str]:
+    """Return the lines that leave out what cannot be decoded, or the files that the spec names."""
+    if data.corrupt == "stop":
+        return []
+    if data.skipped is not None:
+        names = [*(f"        {literal(name)}," for name in data.skipped)]
+        chosen = "os.path.relpath(row[0], ROOT) not in skipped"
+        return ["    skipped = [", *names, "    ]", f"    rows.samples = [row for row in rows.samples if {chosen}]"]
+    return [
+        "    whole = [row for row in rows.samples if decodes(row[0])]",
+        "    if len(whole) < len(rows.samples):",
+        '        print(f"{folder}: {len(rows.samples) - len(whole)} file(s) cannot be decoded and are skipped")',
+        "    rows.samples = whole",
+    ]
 
 
 def _text_file(data: TextFile) -> list[str]:
