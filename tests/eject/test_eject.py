@@ -183,7 +183,6 @@ def test_a_file_that_is_there_is_kept(here: Path, write: Write, zoo: Zoo) -> Non
     assert zoo("eject", "spec.json", "-o", "model.py", "--overwrite").status == 0
 
 
-LARGE = 10_000_000  # parameters
 SPECS = sorted(path.stem for path in (REPOSITORY / "specs").glob("*.json") if path.name != "zoo.schema.json")
 
 
@@ -194,8 +193,6 @@ def test_every_spec_of_the_zoo_is_ejected(name: str) -> None:
         checked = check_file(name)
     except SpecError as error:
         pytest.skip(f"needs its data: {error.problems[0].message}")
-    if sum(checked.parameter_counts) > LARGE:
-        pytest.skip("building it twice takes seconds")
     text = source(checked)
     assert "zoo" not in imported(text)
     assert max(map(len, text.splitlines())) <= 200
