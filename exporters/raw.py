@@ -75,7 +75,7 @@ def with_raw_rows(subject: Subject) -> Subject:
         subject,
         module=RawModel(subject.module, preprocessing, axis),
         rows=rows.inputs,
-        targets=rows.targets,
+        targets=preprocessing(rows.inputs) if checked.spec.data.mirrors else rows.targets,
         raw=raw,
     )
 

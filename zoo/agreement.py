@@ -103,7 +103,9 @@ def _token_problems(checked: CheckedSpec) -> Iterator[Problem]:
 def _augmentation_problems(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield an augmentation that would part images from their targets, or whose targets the loss does not take."""
     spec, target = checked.spec, checked.example.target
-    if spec.data.random() and target.rank > 1 and target.dims[1:] != (1,):  # a single number has no place
+    if (
+        spec.data.random() and not spec.data.mirrors and target.rank > 1 and target.dims[1:] != (1,)
+    ):  # a single number has no place
         message = f"the augmentation would change images and leave their targets {target} as they are"
         yield checked.source.problem(("data", "augmentation"), message, "remove augmentation")
     mixing = next((transform for transform in spec.data.random() if transform.level == "batch"), None)

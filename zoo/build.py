@@ -120,12 +120,13 @@ def load_rows(checked: CheckedSpec, split: Split) -> Rows:
     data, transforms = checked.spec.data, fixed_transforms(checked, split)
     with fitting(f"the {split} split", "use fewer rows"):
         if not transforms:
-            return data.load(split)
+            rows = data.load(split)
+            return Rows(rows.inputs, rows.inputs) if data.mirrors else rows
         stored = data.stored(split) if isinstance(data, Streamable) else None
         if stored is not None:
-            return _gathered(stored.read, len(stored), chain(transforms))
+            return _gathered(stored.read, len(stored), chain(transforms), data.mirrors)
         rows = data.load(split)
-        return _gathered(partial(_part, rows), len(rows), chain(transforms))
+        return _gathered(partial(_part, rows), len(rows), chain(transforms), data.mirrors)
 
 
 def fixed_transforms(checked: CheckedSpec, split: Split) -> tuple[Transform, ...]:
@@ -150,8 +151,15 @@ def _part(rows: Rows, numbers: range) -> Rows:
     return Rows(rows.inputs[numbers.start : numbers.stop], rows.targets[numbers.start : numbers.stop])
 
 
-def _gathered(read: Callable[[range], Rows], count: int, change: Callable[[Tensor], Tensor]) -> Rows:
-    """Return rows, changed part by part, so that they are in memory once and not once for each change."""
+def _gathered(read: Callable[[range], Rows], count: int, change: Callable[[Tensor], Tensor], mirrors: bool) -> Rows:
+    """Return rows, changed part by part, so that they are in memory once and not once for each change.
+
+    Args:
+        read: gives the rows of these numbers.
+        count: how many there are.
+        change: what happens to inputs.
+        mirrors: whether the targets are the changed inputs.
+    """
     size = max(1, PART // max(1, read(range(1)).inputs.nbytes))
     parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
     inputs = torch.empty(0)
@@ -159,12 +167,13 @@ def _gathered(read: Callable[[range], Rows], count: int, change: Callable[[Tenso
     for part in parts:
         rows = read(part)
         changed = change(rows.inputs)
-        if not targets:
+        if not part.start:
             inputs = changed if len(parts) == 1 else changed.new_empty((count, *changed.shape[1:]))
         if len(parts) > 1:
             inputs[part.start : part.stop] = changed
-        targets.append(rows.targets)
-    return Rows(inputs, torch.cat(targets))
+        if not mirrors:
+            targets.append(rows.targets)
+    return Rows(inputs, inputs if mirrors else torch.cat(targets))
 
 
 def read_inputs(checked: CheckedSpec, inputs: tuple[str, ...]) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from zoo.checked import CheckedSpec
@@ -55,6 +56,8 @@ def check(source: Source) -> CheckedSpec:
     spec = _looked_up(source, spec)
     example = spec.data.example()
     input_shape = _transformed(source, spec, example, problems)
+    if spec.data.mirrors:
+        example = replace(example, target=input_shape or example.input, classes=())
     layers, below = spec.model.parts()
     problems += islice(_name_problems(source, layers, ("model", *below)), MOST_TOLD)
     placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)

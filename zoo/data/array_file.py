@@ -34,6 +34,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
 
     whereabouts: ClassVar[tuple[str, ...]] = (*OneFile.whereabouts, *Streamable.streaming)
     suffixes: ClassVar[tuple[str, ...]] = (".npz", ".safetensors")
+    answering = ("targets", "classes")
 
     type: Literal["ArrayFile"]
     inputs: Key = "inputs"
@@ -50,7 +51,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         for name in (self.file, self.validation_file, self.test_file):
             if name is not None and not name.lower().endswith(self.suffixes):
                 raise ValueError(f"{name} is neither .npz nor .safetensors; write the path of such a file")
-        if self.inputs == self.targets:
+        if self.inputs == self.targets and not self.reconstruct:
             raise ValueError("inputs and targets are the same array; write another name")
         return self
 
@@ -72,7 +73,11 @@ class ArrayFile(ImageSource, Streamable, OneFile):
             OptionError: the file is absent, is no file of arrays, or lacks one; or the classes must be written.
         """
         headers = read_headers(self.file)
-        inputs, targets = (self._header(headers, option) for option in ("inputs", "targets"))
+        inputs = self._header(headers, "inputs")
+        if self.reconstruct:
+            shape = Shape("N", *inputs.sizes[1:], dtype=inputs.dtype)
+            return Example(shape, shape, _called(inputs.sizes), self.training_rows(inputs.sizes[0]))
+        targets = self._header(headers, "targets")
         if inputs.sizes[0] != targets.sizes[0]:
             message = f"{self.file} has {inputs.sizes[0]} inputs but {targets.sizes[0]} targets"
             raise OptionError(message, "write one target for each input", "targets")
@@ -81,7 +86,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         return Example(
             Shape("N", *inputs.sizes[1:], dtype=inputs.dtype),
             Shape("N", *row, dtype="int64" if targets.whole else "float32"),
-            "image" if len(inputs.sizes) == 4 else "features",
+            _called(inputs.sizes),
             self.training_rows(inputs.sizes[0]),
             names,
         )
@@ -95,10 +100,11 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         import torch
 
         known, file = self.example(), self.file_of(split)
-        inputs, targets = (read_array(file, key) for key in (self.inputs, self.targets))
+        inputs = read_array(file, self.inputs)
+        targets = inputs if self.reconstruct else read_array(file, self.targets)
         targets = targets.to(getattr(torch, known.target.dtype))
         targets = targets.unsqueeze(1) if known.target.rank == 2 and targets.ndim == 1 else targets
-        for tensor, shape, key in ((inputs, known.input, self.inputs), (targets, known.target, self.targets)):
+        for tensor, shape, key in ((inputs, known.input, self.inputs), (targets, known.target, self._answers)):
             if tensor.shape[1:] != shape.row or str(tensor.dtype) != f"torch.{shape.dtype}":
                 raise DataError(f"{key} of {file} is not {shape} as in {self.file}", "give files of one kind")
             if tensor.is_floating_point() and not tensor.isfinite().all():
@@ -108,7 +114,8 @@ class ArrayFile(ImageSource, Streamable, OneFile):
             raise DataError(f"{file} has {len(inputs)} inputs but {len(targets)} targets", "write one for each")
         require_classes(targets, len(known.classes), self._ignored, f"{self.targets} of {file}")
         numbers = self.numbers(len(inputs), split)
-        return Rows(inputs[numbers], targets[numbers])
+        chosen = inputs[numbers]
+        return Rows(chosen, chosen if self.reconstruct else targets[numbers])
 
     def stored(self, split: Split) -> StoredArrays | None:
         """Return the rows where they lie; None where the file is packed, or the rows do not stand one after the other.
@@ -119,7 +126,7 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         known, file = self.example(), self.file_of(split)
         headers = read_headers(file)
         arrays: list[StoredArray] = []
-        for key, shape in ((self.inputs, known.input), (self.targets, known.target)):
+        for key, shape in ((self.inputs, known.input), (self._answers, known.target)):
             header = headers.get(key)
             if header is None or header.place is None or header.dtype != shape.dtype or header.kind == "u8":
                 return None
@@ -146,6 +153,11 @@ class ArrayFile(ImageSource, Streamable, OneFile):
         if not torch.equal(typed.double(), numbers) and shape.dtype != "float32":
             raise DataError(f"the model takes whole numbers of {shape.dtype}", "write such numbers")
         return Inputs(tuple(name for name, _ in rows), typed)
+
+    @property
+    def _answers(self) -> str:
+        """Return the name of the array of targets."""
+        return self.inputs if self.reconstruct else self.targets
 
     def resolved(self) -> Self:
         """Return the source with its classes and its test part written."""
@@ -176,3 +188,8 @@ class ArrayFile(ImageSource, Streamable, OneFile):
             message = f"how many classes {self.targets} of {self.file} has is not known without reading all of it"
             raise OptionError(message, "write classes: their number, or their names", "type")
         return tuple(map(str, range(self.classes if self.classes is not None else int(targets.largest or 0) + 1)))
+
+
+def _called(sizes: Sequence[object]) -> str:
+    """Return what inputs of such sizes, (N, …), are called in an exported file."""
+    return "image" if len(sizes) == 4 else "features"

@@ -75,8 +75,14 @@ class Rows:
         return self.inputs.device
 
     def to(self, device: torch.device) -> Rows:
-        """Return the rows on a device; windows that overlap still do."""
-        return Rows(_moved(self.inputs, device), _moved(self.targets, device))
+        """Return the rows on a device; windows that overlap still do, and targets that are the inputs still are."""
+        inputs = _moved(self.inputs, device)
+        return Rows(inputs, inputs if self.targets is self.inputs else _moved(self.targets, device))
+
+    @property
+    def nbytes(self) -> int:
+        """Return how many bytes they take."""
+        return self.inputs.nbytes + (0 if self.targets is self.inputs else self.targets.nbytes)
 
     def batches(self, starts: Iterable[int], size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and targets of so many rows from each of these on."""
@@ -139,6 +145,11 @@ class Data(Strict):
         Raises:
             DataError: an input is not a row or a file of this kind.
         """
+
+    @property
+    def mirrors(self) -> bool:
+        """Return whether the target of a row is the row itself, as the model is given it."""
+        return False
 
     @property
     def ignored(self) -> int | None:

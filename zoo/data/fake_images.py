@@ -22,6 +22,7 @@ class FakeImages(ImageSource, Seeded):
     """
 
     seed_is_used = True
+    answering = ("num_classes", "masks")
 
     type: Literal["FakeImages"]
     size: Annotated[Count, Field(le=10_000_000)] = 1000

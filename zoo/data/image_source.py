@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from zoo.data.data import Data, Place
+from zoo.data.data import Place
+from zoo.data.reconstruction import Reconstructable
 from zoo.strict import model_validator
 from zoo.transforms import AnyAugmentation, AnyTransform, Transform
 
 
-class ImageSource(Data):
+class ImageSource(Reconstructable):
     """What every source of images has."""
 
     transforms: tuple[AnyTransform, ...] = ()

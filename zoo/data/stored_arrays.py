@@ -61,7 +61,7 @@ class StoredArrays(Stored):
 
     inputs: StoredArray
     answers: StoredArray
-    """The targets."""
+    """The targets; the inputs themselves, where these are reconstructed."""
     numbers: Tensor
     """Of the rows of the split, in the file."""
     classes: int
@@ -85,7 +85,8 @@ class StoredArrays(Stored):
             DataError: the file has changed, or a number is not finite or no class.
         """
         chosen = self.numbers[list(numbers)].tolist()
-        return Rows(self.inputs.rows(chosen), self._targets(chosen))
+        inputs = self.inputs.rows(chosen)
+        return Rows(inputs, inputs if self.answers == self.inputs else self._targets(chosen))
 
     def _targets(self, chosen: Sequence[int]) -> Tensor:
         targets = self.answers.rows(chosen)

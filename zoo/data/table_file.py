@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
+from zoo.data.reconstruction import Reconstructable
 from zoo.data.splitting import OneFile
 from zoo.data.table import Sketch, is_number, is_parquet, number, read_columns, sketch
 from zoo.data.tabular import typed_lines
@@ -41,15 +42,17 @@ class Plan:
         return sum(len(self.categories.get(column, "1")) for column in self.columns)
 
 
-class TableFile(OneFile):
+class TableFile(Reconstructable, OneFile):
     """Rows from a CSV file with a line of column names, or from a Parquet file.
 
     A column of numbers is one feature; a column of words is one feature for each word, 1 where it stands and else 0.
     """
 
+    answering = ("target", "classes")
+
     type: Literal["TableFile"]
-    target: Column
-    """The column to be learned: numbers, or words as classes."""
+    target: Column | None = None
+    """The column to be learned: numbers, or words as classes; only with `reconstruct` there is none."""
     columns: Annotated[tuple[Column, ...], Field(min_length=1, max_length=100_000)] | None = None
     """The columns to learn from; by default all others."""
     categories: dict[Column, ClassNames] | None = None
@@ -68,6 +71,10 @@ class TableFile(OneFile):
 
     @model_validator(mode="after")
     def _options_agree(self) -> Self:
+        if self.target is None and not self.reconstruct:
+            raise ValueError(
+                'what is learned does not stand here; write the name of the target, or "reconstruct": true'
+            )
         if self.statistics is not None and not self.standardize:
             raise ValueError('statistics say nothing without standardize; write "standardize": true, or remove them')
         if self.delimiter in '"\r\n':
@@ -94,7 +101,7 @@ class TableFile(OneFile):
             OptionError: the file is absent, lacks a column, or is too large to look for words that are not written.
         """
         plan = self.plan
-        target = Shape("N", dtype="int64") if plan.classes else Shape("N", 1)
+        target = Shape("N", dtype="int64") if plan.classes else Shape("N", plan.width if self.reconstruct else 1)
         rows = None if plan.rows is None else self.training_rows(plan.rows)
         return Example(Shape("N", plan.width), target, "features", rows, plan.classes)
 
@@ -107,7 +114,8 @@ class TableFile(OneFile):
         features, targets = self._read(self.file_of(split))
         numbers = self.numbers(len(features), split)
         mean, deviation = self._statistics
-        return Rows(((features[numbers] - mean) / deviation).float(), targets[numbers])
+        inputs = ((features[numbers] - mean) / deviation).float()
+        return Rows(inputs, inputs if self.reconstruct else targets[numbers])
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return rows typed as "5.1,red", the cells in the order of the columns, or the rows of CSV or Parquet files.
@@ -155,7 +163,7 @@ class TableFile(OneFile):
         if self.columns is not None and not is_file(self.file):
             return Plan(self.columns, self.categories or {}, self.classes or (), None)
         found = sketch(self.file, self.delimiter)
-        named = [("target", (self.target,)), ("columns", self.columns or ()), ("categories", self.categories or ())]
+        named = [("target", self._asked), ("columns", self.columns or ()), ("categories", self.categories or ())]
         for option, names in named:
             for name in names:
                 if name not in found.columns:
@@ -169,6 +177,11 @@ class TableFile(OneFile):
             raise OptionError(f"{self.file} has no column beside {self.target}", "give it one to learn from", "file")
         categories = {name: self._words(found, name) for name in columns if self._holds_words(found, name)}
         return Plan(columns, categories, self._classes(found), found.rows)
+
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        """Return the column of the target, where there is one."""
+        return () if self.target is None else (self.target,)
 
     def _holds_words(self, found: Sketch, name: str) -> bool:
         return name in found.words or name in (self.categories or {})
@@ -187,7 +200,7 @@ class TableFile(OneFile):
         return words
 
     def _classes(self, found: Sketch) -> tuple[str, ...]:
-        if self.classes is not None or self.target not in found.words:
+        if self.classes is not None or self.target is None or self.target not in found.words:
             return self.classes or ()
         self._refuse_mixed(found, self.target, 'write its words: "classes": ["…", "…"]')
         words = found.words[self.target]
@@ -288,9 +301,12 @@ class TableFile(OneFile):
         """Return the features, before they are standardised, as float64, and the targets of all rows of a file."""
         import torch
 
-        places, cells = read_columns(file, self.delimiter, (*self.plan.columns, self.target))
+        places, cells = read_columns(file, self.delimiter, (*self.plan.columns, *self._asked))
         if not cells:
             raise DataError(f"{file} has no rows", "give a file with rows below the line of names")
+        if self.target is None:
+            features = self._features(places, cells)
+            return features, features
         said = [row[-1] for row in cells]
         classes = self.plan.classes
         if classes:

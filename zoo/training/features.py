@@ -90,6 +90,8 @@ def _require_keepable(spec: Spec, feed: Feed) -> None:
     """
     if feed.random or feed.late or feed.mixing or (isinstance(feed.rows, Stream) and feed.rows.reader.random):
         raise _Unequal("the rows are augmented")
+    if isinstance(feed.rows, Stream) and feed.rows.mirrors:
+        raise _Unequal("the rows, which are the targets too, do not fit into memory")
     if spec.train.compile:
         raise _Unequal("train.compile compiles the whole model")
     if feed.world.several:
@@ -125,7 +127,7 @@ def _table(head: nn.Module, rows: Rows | Stream, size: int) -> Rows:
         filled = torch.cat((inputs, inputs[:1].expand(size - len(inputs), *inputs.shape[1:])))
         parts.append(_given(head, filled)[: len(inputs)])
         answers.append(targets)
-    return Rows(torch.cat(parts), torch.cat(answers))
+    return Rows(torch.cat(parts), rows.targets if isinstance(rows, Rows) else torch.cat(answers))
 
 
 def _require_budget(features: Tensor, rows: int) -> None:
@@ -212,7 +214,7 @@ class HeldOut:
         """Return the tail, and the features in the batches of the evaluation; None where they cannot be kept."""
         with evaluating(model):
             found, drawn = _found(model), torch.get_rng_state()
-            if found is None or self.world.several:
+            if found is None or self.world.several or (isinstance(self.rows, Stream) and self.rows.mirrors):
                 return None
             features = self._computed(found.head)
             if features is None or not torch.equal(torch.get_rng_state(), drawn):
@@ -229,7 +231,7 @@ class HeldOut:
                 return None
             parts.append(part)
             answers.append(targets)
-        return Rows(torch.cat(parts), torch.cat(answers))
+        return Rows(torch.cat(parts), self.rows.targets if isinstance(self.rows, Rows) else torch.cat(answers))
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -41,6 +41,8 @@ class Feed:
     mixing: tuple[Transform, ...] = ()
     """Transforms of a batch with its targets."""
     classes: int = 0
+    mirrors: bool = False
+    """Whether the targets are the inputs behind what is drawn at random here."""
     weights: Tensor | None = None
     """How likely each row is drawn, (rows,) of float64, where they are drawn with replacement."""
     world: World = World.alone
@@ -109,7 +111,7 @@ class Feed:
             taken = augmented(taken, self._numbers(order, step), self.random, self._epoch_seed(epoch))
         for transform in self.late:
             taken = transform(taken)
-        return taken, answers
+        return taken, taken if self.mirrors else answers
 
     def _streamed(self, stream: Stream, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         if not stream.stands_at(epoch, step):
@@ -134,6 +136,7 @@ def feed_of(checked: CheckedSpec, rows: Rows | Stream, world: World = World.alon
         tuple(transform.build() for transform in late),
         mixing,
         len(checked.example.classes),
+        data.mirrors and bool(random or late),
         _weights(rows, len(checked.example.classes)) if spec.train.sampler == "balanced" else None,
         world,
     )

@@ -44,7 +44,7 @@ def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Spl
         size = 0 if stored is None else resident_size(checked, split, stored)
         if stored is None or size <= budget:
             rows = _held(checked, split, device)
-            size = rows.inputs.nbytes + rows.targets.nbytes if stored is None else size
+            size = rows.nbytes if stored is None else size
             if stored is None and data.memory is not None and size > budget:
                 raise _too_large(split, size)
             splits[split], budget = rows, budget - size
@@ -98,7 +98,7 @@ def resident_size(checked: CheckedSpec, split: Split, stored: Stored) -> int:
     """
     first = stored.read(range(1), 1)
     changed = chain(fixed_transforms(checked, split))(first.inputs)
-    return stored.resident(changed.nbytes + first.targets.nbytes)
+    return stored.resident(changed.nbytes + (0 if checked.spec.data.mirrors else first.targets.nbytes))
 
 
 def _held(checked: CheckedSpec, split: Split, device: torch.device) -> Rows:
@@ -110,7 +110,7 @@ def _stream(checked: CheckedSpec, data: Streamable, split: Split, stored: Stored
     workers = default_workers(data.laborious) if data.workers is None else data.workers
     random = tuple(transform for transform in data.random() if transform.level != "batch") if split == "train" else ()
     reader = Reader(stored, data.early(), random, 1 if workers else None)
-    return Stream(reader, data.late(), device, workers)
+    return Stream(reader, data.late(), device, workers, data.mirrors)
 
 
 def _mebibytes(size: int) -> str:

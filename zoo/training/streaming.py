@@ -88,10 +88,13 @@ class Reader(Dataset[Any]):  # Any: torch wants a type for what differs by worke
 class Stream:
     """A split that is read when it is asked for, in the place of `Rows`."""
 
-    def __init__(self, reader: Reader, late: Iterable[Transform], device: torch.device, workers: int) -> None:
+    def __init__(
+        self, reader: Reader, late: Iterable[Transform], device: torch.device, workers: int, mirrors: bool = False
+    ) -> None:
         self.reader = reader
         self.device = device
         self.workers = workers
+        self.mirrors = mirrors  # whether the targets are the inputs as the model is given them
         self._late = chain(late)
         self._steps: Iterator[tuple[Tensor, Tensor]] = iter(())
         self._next: tuple[int, int] | None = None  # epoch and step
@@ -153,7 +156,8 @@ class Stream:
             if isinstance(found, Refused):
                 raise DataError(found.message, found.remedy)
             inputs, targets = (tensor.to(self.device, non_blocking=True) for tensor in found)
-            yield self._late(inputs), targets
+            inputs = self._late(inputs)
+            yield inputs, inputs if self.mirrors else targets
 
     def _from_workers(self, steps: Iterable[Step]) -> Iterator[tuple[Tensor, Tensor] | Refused]:
         loader = DataLoader(
