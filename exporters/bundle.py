@@ -6,6 +6,7 @@ its place; a failure leaves what was there before.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import torch
 
-from exporters import card, certificate, golden, questions, reducing
+from exporters import card, certificate, golden, questions
 from exporters.certificate import Certificate, Format
 from exporters.golden import Golden
 from exporters.proof import FILES, Evidence, asked_of, prove, require
 from exporters.questions import OutputRecord, Questions
+from exporters.reduced import ReducedProof
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.environment import versions
@@ -69,13 +71,14 @@ def publish(
         OutputError: the destination cannot be written.
     """
     destination.require_free()
-    asked = asked_of(subject)
+    began = time.perf_counter()
+    asked = asked_of(subject, formats)
+    answered = time.perf_counter() - began
     with replacing_directory(destination.folder) as folder:
         proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
         for proof in proofs:
             require(proof)
-        evidence, exact = Evidence(subject, asked, folder, form), folder / FILES["onnx"]
-        reduced = tuple(reducing.reduce(precision, evidence, exact) for precision in form.reduced)
+        reduced = _reduced(Evidence(subject, asked, folder, form))
         golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])
         stored = questions.write(_stored(asked, subject), folder)
         (folder / "README.md").write_text(card.render(subject, proofs, reduced), encoding="utf-8")
@@ -85,7 +88,8 @@ def publish(
             spec_sha256=subject.checked.spec.sha256(),
             origin=subject.origin,
             weights_sha256=certificate.weights_sha256(subject.module.state_dict()),
-            batches=golden.BATCHES,
+            batches=tuple(len(question.inputs) for question in asked.held_out),
+            truth_seconds=round(answered, 3),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             versions=versions(),
             proofs=proofs,
@@ -97,6 +101,16 @@ def publish(
         made = certificate.sealed(made)
         certificate.write(made, folder)
     return made
+
+
+def _reduced(evidence: Evidence) -> tuple[ReducedProof, ...]:
+    """Write the files of lower precision that are asked for, and return what they lose."""
+    if not evidence.form.reduced:
+        return ()
+    from exporters import reducing  # with onnxruntime's own tools, which no other export needs
+
+    exact = evidence.folder / FILES["onnx"]
+    return tuple(reducing.reduce(precision, evidence, exact) for precision in evidence.form.reduced)
 
 
 def _stored(asked: Golden, subject: Subject) -> Questions:

@@ -65,6 +65,9 @@ def export(
     **asked: Any,  # what exporters.request reads
 ) -> None:
     """Export a run, prove the files equal to the model, and only then publish them."""
+    from zoo.economy import rest
+
+    rest()
     from exporters import request
     from exporters.bundle import Destination, publish
     from exporters.subject import find_subject
@@ -98,6 +101,9 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
 @json_option
 def verify(bundle: Path, as_json: bool) -> None:
     """Repeat the proof of an exported bundle from the bundle alone; torch and zoo's specs are not needed."""
+    from zoo.economy import rest
+
+    rest()
     from exporters import telling
     from exporters.verification import verify as verify_bundle
 

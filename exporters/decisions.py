@@ -15,7 +15,7 @@ from torch import Tensor
 
 from exporters.arrays import Array
 from exporters.decided import Decisions, Flip, Score
-from exporters.golden import outputs_of
+from exporters.golden import Golden, outputs_of
 from exporters.subject import Subject
 from zoo.costs import costs
 from zoo.shapes import class_axis
@@ -23,27 +23,36 @@ from zoo.training.evaluation import evaluating
 
 ROWS = 1000  # held-out rows at most
 WORK = 40_000_000_000  # multiply-adds for all of them
-LEAST = 8  # rows of the most expensive model
+LEAST = 32  # rows that say something of a metric; where WORK allows fewer, those that are published are enough
 BATCH = 32
 
 
 def batches(subject: Subject) -> list[Array]:
-    """Return the held-out rows that are decided, as batches."""
-    return [batch.numpy() for batch in torch.split(subject.rows[: _rows(subject)], BATCH)]
+    """Return the held-out rows that are decided beside the questions, as batches; none of an expensive model."""
+    count = _count(subject)
+    return [batch.numpy() for batch in torch.split(subject.rows[:count], BATCH)] if count else []
 
 
-def decide(subject: Subject, answers: Sequence[Sequence[Array]], tie: float) -> Decisions:
+def decide(subject: Subject, asked: Golden, answers: Sequence[Sequence[Array]], tie: float) -> Decisions:
     """Return what both sides say of held-out rows.
 
     Args:
         subject: the module with its rows and targets.
-        answers: the file's outputs for each of `batches`.
+        asked: the questions.
+        answers: the file's outputs for all questions, and then for each of `batches`.
         tie: the largest gap that counts as one.
     """
-    inputs = subject.rows[: _rows(subject)]
-    targets = subject.targets[: len(inputs)]
-    with evaluating(subject.module):
-        own = torch.cat([outputs_of(subject.module, batch.clone())[0] for batch in torch.split(inputs, BATCH)])
+    shown, questions = asked.published, asked.questions
+    places = torch.arange(_count(subject)) if _count(subject) else torch.tensor(shown.places)
+    places = places[places < len(subject.rows)]
+    inputs, targets = subject.rows[places], subject.targets[places]
+    if _count(subject):
+        answers = answers[len(questions) :]
+        with evaluating(subject.module):
+            own = torch.cat([outputs_of(subject.module, batch.clone())[0] for batch in torch.split(inputs, BATCH)])
+    else:
+        place = [question.name for question in questions].index(shown.name)
+        answers, own = [answers[place]], torch.from_numpy(shown.own)
     outputs = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*answers, strict=True)]
     found = outputs[0]
     shapes = (subject.checked.output, subject.checked.example.target)
@@ -63,8 +72,10 @@ def decide(subject: Subject, answers: Sequence[Sequence[Array]], tie: float) -> 
     return Decisions(rows=len(inputs), allowed=tie, flips=flips, scores=tuple(scores))
 
 
-def _rows(subject: Subject) -> int:
-    return min(ROWS, max(LEAST, WORK // max(1, costs(subject.checked).multiply_adds)))
+def _count(subject: Subject) -> int:
+    """Return how many rows are decided beside the questions."""
+    count = min(ROWS, WORK // max(1, costs(subject.checked).multiply_adds))
+    return count if count >= LEAST else 0
 
 
 def _flips(subject: Subject, inputs: Tensor, sides: tuple[Tensor, Tensor], axis: int) -> list[Flip]:

@@ -7,8 +7,8 @@ Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -21,14 +21,19 @@ from exporters.arrays import Array
 from zoo.training.evaluation import evaluating
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
+WORK = 60_000_000_000  # multiply-adds that all batches may cost: about a second of one core in onnxruntime
+FEWEST = 8  # rows of the largest batch of the most expensive model
 PUBLISHED = "batch of 3"  # which question is written to disk
 PROBES = ("zeros", "ones", "smallest", "largest", "noise")
 """What no data set holds: rows of one number, of the two numbers at the ends of the held-out rows, and of noise."""
+HALVES = ("zeros beside ones", "smallest beside largest", "noise")
+"""The same in three rows, for models whose rows cost much."""
 PROBES_NAME = "probes"
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
-WORK = 12_000_000_000  # multiply-adds of float64 for the truth, about five seconds on one core
+TRUTH = 12_000_000_000  # multiply-adds of float64 for the truth, about a second of one core
 LAST_BIT = 2.0**-24  # of a float32, as a part of it
-AT_ONCE = 8  # rows that are computed in float64 at a time: only memory depends on it
+AT_ONCE = 8  # rows that are computed at a time, where only memory depends on it
+AT_ONCE_WORK = 8_000_000_000  # multiply-adds at a time, for the same reason
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,12 @@ class Question:
     """R64, the module in float64: each output."""
     owns: tuple[Array, ...]
     """The module as it is, in float32: each output."""
+    rows: tuple[str, ...] = ()
+    """What each row is called, where rows have names."""
     moves: tuple[tuple[float, ...], ...] = ()
     """How far R64 of each output and probe moves with a last bit of its numbers: float32 cannot know it closer."""
+    places: tuple[int, ...] = ()
+    """Which of the held-out rows they are."""
 
     @property
     def truth(self) -> Array:
@@ -53,11 +62,6 @@ class Question:
     def own(self) -> Array:
         """Return the first output of the module as it is."""
         return self.owns[0]
-
-    @property
-    def rows(self) -> tuple[str, ...]:
-        """Return what each row is called, where rows have names."""
-        return PROBES if self.name == PROBES_NAME else ()
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,23 @@ class Golden:
         """Return the question that is written to disk."""
         return next(question for question in self.held_out if question.name == PUBLISHED)
 
+    @property
+    def spared(self) -> bool:
+        """Return whether the model is so expensive that fewer questions are asked."""
+        return tuple(len(question.inputs) for question in self.held_out) != BATCHES
+
+
+def batches(work: int) -> tuple[int, ...]:
+    """Return the rows of each batch; where they cost more than WORK, of 1, 2, 3 and one as large as WORK allows.
+
+    Args:
+        work: multiply-adds for one row.
+    """
+    if work * sum(BATCHES) <= WORK:
+        return BATCHES
+    small = BATCHES[:3]
+    return (*small, min(BATCHES[-1], max(FEWEST, WORK // work - sum(small))))
+
 
 def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int = 0, values: int = 0) -> Golden:
     """Return batches cut from `rows` one after the other, from the start again where they end, and the probes.
@@ -85,38 +106,54 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
         module: what answers.
         rows: held-out rows.
         sequence: the axis that may have any length, where there is one; the batches then have several lengths.
-        work: multiply-adds for one row; the truth of expensive models is computed for fewer rows.
+        work: multiply-adds for one row. Expensive models are asked less: smaller batches of fewer rows, whose float32
+            answers are those of single rows (see `whole`).
         values: how many values a number of the input may have, where it is a token; 0 where it is none.
     """
-    some = rows[: max(3, min(DISTINCT, WORK // max(1, work)))]
+    some = rows[: max(3, min(DISTINCT, TRUTH // max(1, work)))]
+    sizes, at_once = batches(work), max(1, min(AT_ONCE, AT_ONCE_WORK // max(1, work)))
+    spared = sizes != BATCHES
     double = copy.deepcopy(module).double()
     with evaluating(module), evaluating(double):
-        held_out, truths = [], dict[int, tuple[Array, ...]]()
-        for size, start, length in _plan(1 if sequence is None else some.shape[sequence]):
+        held_out, answers = [], dict[int, tuple[tuple[Array, ...], tuple[Array, ...]]]()
+        for size, start, length in _plan(sizes, 1 if sequence is None else some.shape[sequence]):
             cut = some if sequence is None else some.narrow(sequence, 0, length)
-            if length not in truths:
-                truths[length] = _truth(double, cut)
-            taken = torch.arange(start, start + size) % len(some)
+            if length not in answers:
+                answers[length] = _truth(double, cut, at_once), _own(module, cut, at_once) if spared else ()
+            taken = np.arange(start, start + size) % len(some)
             batch = cut[taken].contiguous()
-            truth = tuple(array[taken.numpy()] for array in truths[length])
-            held_out.append(Question(f"batch of {size}", batch, truth, _own(module, batch)))
-        probe = _probes(rows, values)
-        probes = () if probe is None else (_probing(module, double, probe, float(rows.abs().max())),)
+            truth, own = (tuple(array[taken] for array in side) for side in answers[length])
+            owns = own if spared else _own(module, batch, size)
+            held_out.append(Question(f"batch of {size}", batch, truth, owns, places=tuple(taken.tolist())))
+        probe = _halves(rows, values) if spared else _probes(rows, values)
+        probes = () if probe is None else (_probing(module, double, probe, float(rows.abs().max()), at_once),)
     return Golden(tuple(held_out), probes)
 
 
-def _probing(module: nn.Module, double: nn.Module, probe: Tensor, size: float) -> Question:
+def whole(module: nn.Module, asked: Golden) -> Golden:
+    """Return the questions with the float32 answers to whole batches, whose last bits may be others than of rows."""
+    with evaluating(module):
+        sides = (
+            tuple(replace(found, owns=_own(module, found.inputs, len(found.inputs))) for found in side)
+            for side in (asked.held_out, asked.probes)
+        )
+        return Golden(*sides)
+
+
+def _probing(module: nn.Module, double: nn.Module, probe: Tensor, size: float, at_once: int) -> Question:
     """Return the probes with their answers, and how far a last bit of the largest held-out number moves these.
 
     A row of one number has no variance, and a layer that divides by it makes much of the last bits.
     """
-    truths, moves = _truth(double, probe), tuple[tuple[float, ...], ...]()
-    if probe.is_floating_point():
+    spared = len(probe) != len(PROBES)
+    truths, moves = _truth(double, probe, at_once), tuple[tuple[float, ...], ...]()
+    if probe.is_floating_point() and not spared:
         generator = torch.Generator().manual_seed(1)
         signs = torch.randint(0, 2, probe.shape, generator=generator) * 2 - 1
-        moved = _truth(double, probe.double() + signs * (LAST_BIT * size))
+        moved = _truth(double, probe.double() + signs * (LAST_BIT * size), at_once)
         moves = tuple(_distances(*pair) for pair in zip(truths, moved, strict=True))
-    return Question(PROBES_NAME, probe, truths, _own(module, probe), moves)
+    owns = _own(module, probe, at_once if spared else len(probe))
+    return Question(PROBES_NAME, probe, truths, owns, HALVES if spared else PROBES, moves)
 
 
 def _distances(first: Array, second: Array) -> tuple[float, ...]:
@@ -126,11 +163,11 @@ def _distances(first: Array, second: Array) -> tuple[float, ...]:
     return tuple(float(row.max(initial=0.0)) for row in apart)
 
 
-def _plan(longest: int) -> Iterator[tuple[int, int, int]]:
+def _plan(sizes: Sequence[int], longest: int) -> Iterator[tuple[int, int, int]]:
     """Yield the rows of each batch, the first of them, and its length: several in turn, the traced one often."""
     lengths = (longest, 1, longest, max(1, longest // 2), longest, max(1, longest - 1))
-    starts = [0, *accumulate(BATCHES)]
-    yield from zip(BATCHES, starts, lengths, strict=False)
+    starts = [0, *accumulate(sizes)]
+    yield from zip(sizes, starts, lengths, strict=False)
 
 
 def _probes(rows: Tensor, values: int) -> Tensor | None:
@@ -150,16 +187,30 @@ def _probes(rows: Tensor, values: int) -> Tensor | None:
     return torch.stack([torch.zeros_like(one), ones, *ends, noise.to(one.dtype)])
 
 
-def _truth(double: nn.Module, rows: Tensor) -> tuple[Array, ...]:
+def _halves(rows: Tensor, values: int) -> Tensor | None:
+    """Return the probes in three rows, of which two have one number in their first half and another behind."""
+    probes = _probes(rows, values)
+    if probes is None:
+        return None
+    zeros, ones, smallest, largest, noise = probes
+    first = torch.arange(rows.shape[-1]) < rows.shape[-1] // 2
+    return torch.stack([torch.where(first, zeros, ones), torch.where(first, smallest, largest), noise])
+
+
+def _truth(double: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:
     """Return the outputs in float64, a few rows at a time: no row knows of the others."""
+    parts = (part.double() if part.is_floating_point() else part for part in torch.split(rows, at_once))
+    return _answers(double, parts)
+
+
+def _own(module: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:
+    return _answers(module, torch.split(rows, at_once))
+
+
+def _answers(module: nn.Module, parts: Iterable[Tensor]) -> tuple[Array, ...]:
     # A copy: an in-place first layer may overwrite it.
-    parts = (part.double() if part.is_floating_point() else part.clone() for part in torch.split(rows, AT_ONCE))
-    outputs = zip(*(outputs_of(double, part) for part in parts), strict=True)
-    return tuple(torch.cat(output).numpy() for output in outputs)
-
-
-def _own(module: nn.Module, rows: Tensor) -> tuple[Array, ...]:
-    return tuple(output.numpy() for output in outputs_of(module, rows.clone()))
+    outputs = list(zip(*(outputs_of(module, part.clone()) for part in parts), strict=True))
+    return tuple((output[0] if len(output) == 1 else torch.cat(output)).numpy() for output in outputs)
 
 
 def outputs_of(module: nn.Module, rows: Tensor) -> tuple[Tensor, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from exporters.decided import Decisions
 from exporters.golden import Golden
 from exporters.judging import BITS_RULE, bit_equal, judge, summary
 from exporters.request import USUAL, OnnxForm
-from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
+from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask, asking
 from exporters.subject import Subject
 from exporters.tolerance import GRAPH_LIMIT, tie
 from zoo.costs import costs
@@ -69,7 +70,8 @@ def _prove_structure(name: Format, evidence: Evidence, path: Path, own: FormatPr
     with TemporaryDirectory(prefix="zoo-") as folder:
         target = Path(folder, path.name)
         structure.put(name, subject.module.state_dict(), path, target)
-        proof = _PROVE[name](replace(evidence, subject=subject, golden=asked_of(subject), folder=Path(folder)), target)
+        asked = asked_of(subject, (name,))
+        proof = _PROVE[name](replace(evidence, subject=subject, golden=asked, folder=Path(folder)), target)
     if proof.verdict == "inconclusive":
         return own
     shown = [run.model_copy(update={"mode": f"{run.mode}, drawn weights"}) for run in proof.executions]
@@ -77,42 +79,61 @@ def _prove_structure(name: Format, evidence: Evidence, path: Path, own: FormatPr
     return own.model_copy(update={"verdict": proof.verdict, "reason": proof.reason, "drawn": drawn})
 
 
-def asked_of(subject: Subject) -> Golden:
-    """Return the questions to a module, with its answers."""
+def asked_of(subject: Subject, formats: Sequence[Format]) -> Golden:
+    """Return the questions to a module, with its answers, for the proof of these formats."""
     work = costs(subject.checked).multiply_adds
-    return golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
+    asked = golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
+    by_bits = any(name != "onnx" for name in formats)
+    return golden.whole(subject.module, asked) if asked.spared and by_bits else asked
 
 
 def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     subject, known = evidence.subject, evidence.golden
-    opset = onnx.verify_static(subject, path, evidence.form)
-    weights = onnx.verify_weights(subject, path)
-    error = replaying.float64_error(subject.input_name, subject.outputs, known, path)
-    if error > GRAPH_LIMIT:
-        told = bisection.told(subject, known, path, error)
-        raise ProofFailed(told, "nothing was published; please report the spec")
     asked = [question.inputs.numpy() for question in known.questions]
-    found = _ask_onnx(evidence, path, [*asked, *decisions.batches(subject)], 1)
+    decided = [*asked, *decisions.batches(subject)]
+    with _asking_onnx(evidence, path, decided, 1) as optimised, _asking_onnx(evidence, path, asked, 0) as unoptimised:
+        numbers = _judge_graph(evidence, path)  # while the others work
+        found, plainly = optimised(), unoptimised()
     first = _execution(evidence, replace(found, outputs=found.outputs[: len(asked)]), "onnxruntime", "optimised")
-    plain = _execution(evidence, _ask_onnx(evidence, path, asked, 0), "onnxruntime", "unoptimised")
+    plain = _execution(evidence, plainly, "onnxruntime", "unoptimised")
     proof = summary("onnx", path.name, ONNX_RULE, [first, plain, *_elsewhere(evidence, path)])
     judged = None
     if proof.verdict == "equal":
-        judged = decisions.decide(subject, found.outputs[len(asked) :], tie(first.whole))
-    numbers = {
-        "opset": opset,
-        "ir": evidence.form.ir,
-        "targets": evidence.form.proofs,
-        "weights": weights,
-        "float64_error": error,
-        "decisions": judged,
-    }
-    return _undecided(proof.model_copy(update=numbers), judged)
+        judged = decisions.decide(subject, known, found.outputs, tie(first.whole))
+    told = {"ir": evidence.form.ir, "targets": evidence.form.proofs, "decisions": judged}
+    return _undecided(proof.model_copy(update=numbers | told), judged)
 
 
-def _ask_onnx(evidence: Evidence, path: Path, batches: Sequence[Array], optimize: int) -> Answers:
+def _judge_graph(evidence: Evidence, path: Path) -> dict[str, float]:
+    """Return what an ONNX file shows without running in onnxruntime.
+
+    Raises:
+        ProofFailed: it is not valid, or its weights or its graph in float64 are not the module's.
+    """
+    subject, threads = evidence.subject, torch.get_num_threads()
+    opset = onnx.verify_static(subject, path, evidence.form)
+    weights = onnx.verify_weights(subject, path)
+    torch.set_num_threads(_threads())
+    try:
+        error = replaying.float64_error(subject.input_name, subject.outputs, evidence.golden, path)
+    finally:
+        torch.set_num_threads(threads)
+    if error > GRAPH_LIMIT:
+        told = bisection.told(subject, evidence.golden, path, error)
+        raise ProofFailed(told, "nothing was published; please report the spec")
+    return {"opset": opset, "weights": weights, "float64_error": error}
+
+
+def _asking_onnx(
+    evidence: Evidence, path: Path, batches: Sequence[Array], optimize: int
+) -> AbstractContextManager[Callable[[], Answers]]:
     named = [{evidence.subject.input_name: batch} for batch in batches]
-    return ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1})
+    return asking(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": _threads(), "spin": 0})
+
+
+def _threads() -> int:
+    """Return the threads of each of two that work at the same time."""
+    return max(1, torch.get_num_threads() // 2)
 
 
 def _elsewhere(evidence: Evidence, path: Path) -> list[Execution]:

@@ -12,9 +12,11 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 
@@ -51,7 +53,15 @@ def ask(
     Raises:
         ProofFailed: the process failed, or gave no answer in time.
     """
-    name = runtime.stem
+    with asking(runtime, model, batches, options) as answers:
+        return answers()
+
+
+@contextmanager
+def asking(
+    runtime: Path, model: Path, batches: Sequence[Mapping[str, Array]], options: Mapping[str, str | int]
+) -> Iterator[Callable[[], Answers]]:
+    """Start what `ask` does, and yield what waits for the answers; a process that still runs at the end is killed."""
     with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
         questions, answers = Path(folder, "questions.npz"), Path(folder, "answers.npz")
         np.savez(
@@ -62,18 +72,27 @@ def ask(
         driver = Path(__file__).with_name("_process.py")
         places = [str(path) for path in (driver, runtime, model.absolute(), questions, answers)]
         command = [sys.executable, "-I", *places, json.dumps(dict(options))]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=folder)
-        except subprocess.TimeoutExpired as error:
-            raise ProofFailed(f"{name} gave no answer in {TIMEOUT:g} s for {model.name}", _REMEDY) from error
-        if done.returncode != 0:
-            raise ProofFailed(f"{name} cannot run {model.name}: {_said(done.stderr, done.returncode)}", _REMEDY)
-        with np.load(answers, allow_pickle=False) as found:
-            outputs = tuple(
-                tuple(found[key] for key in sorted(found, key=_order) if _order(key)[0] == index)
-                for index in range(len(batches))
-            )
-            return Answers(outputs, str(found["version"]))
+        with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, cwd=folder) as process:
+            try:
+                yield lambda: _answers(process, (runtime.stem, model.name), answers, len(batches))
+            finally:
+                process.kill()  # does nothing where it has ended
+
+
+def _answers(process: subprocess.Popen[str], names: tuple[str, str], answers: Path, count: int) -> Answers:
+    """Return the answers to `count` batches when the process has written them."""
+    runtime, model = names
+    try:
+        _, errors = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        raise ProofFailed(f"{runtime} gave no answer in {TIMEOUT:g} s for {model}", _REMEDY) from error
+    if process.returncode != 0:
+        raise ProofFailed(f"{runtime} cannot run {model}: {_said(errors, process.returncode)}", _REMEDY)
+    with np.load(answers, allow_pickle=False) as found:
+        outputs = tuple(
+            tuple(found[key] for key in sorted(found, key=_order) if _order(key)[0] == index) for index in range(count)
+        )
+        return Answers(outputs, str(found["version"]))
 
 
 _REMEDY = "nothing was published; `zoo doctor` shows the installed versions"

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import Document
-from exporters import certificate
+from exporters import certificate, decisions, golden
 from exporters.bundle import Destination, publish
 from exporters.certificate import Format
 from exporters.subject import Subject, find_subject
+from exporters.verification import verify
 from faults import FAULTS, FORMATS, BakedBatch, contents, one_weight_off, plant, plant_bytes, plant_fault
 from zoo.errors import ExportError, OutputError, ProofFailed, UsageError
 
@@ -413,3 +414,19 @@ def test_a_model_has_the_same_bytes_wherever_its_data_lies(image_spec: Path, dig
         models.append((folder / "model.onnx").read_bytes())
 
     assert models[0] == models[1]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_bundle_of_an_expensive_model_says_how_little_was_asked_and_verifies(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden, "WORK", 0)
+    monkeypatch.setattr(decisions, "WORK", 0)
+
+    made = publish(subject, ["onnx"], Destination(tmp_path / "export"))
+
+    assert made.batches == (1, 2, 3, 8)
+    assert made.proofs[0].decisions is not None
+    assert made.proofs[0].decisions.rows == 3
+    assert [question.rows for question in made.golden.questions if question.rows] == [golden.HALVES]
+    assert verify(tmp_path / "export").passed

@@ -63,10 +63,56 @@ def test_a_single_row_is_enough() -> None:
     assert sizes(golden.make(layer(), counted(1))) == [1, 2, 3, 4, 7, 64]
 
 
-def test_the_truth_of_an_expensive_model_is_computed_for_few_rows() -> None:
-    answers = golden.make(layer(), counted(100), work=golden.WORK // 5)
+@pytest.mark.parametrize(
+    ("work", "rows"),
+    [(0, [1, 2, 3, 4, 7, 64]), (golden.WORK // 81, [1, 2, 3, 4, 7, 64]), (golden.WORK // 50, [1, 2, 3, 44])],
+)
+def test_the_largest_batch_is_as_large_as_the_cost_of_a_row_allows(work: int, rows: list[int]) -> None:
+    assert list(golden.batches(work)) == rows
 
+
+def test_no_model_is_so_expensive_that_fewer_than_8_rows_are_asked_at_once() -> None:
+    assert golden.batches(golden.WORK) == (1, 2, 3, 8)
+
+
+def test_the_truth_of_an_expensive_model_is_computed_for_few_rows() -> None:
+    answers = golden.make(layer(), counted(100), work=golden.TRUTH // 5)
+
+    assert answers.spared
     assert {number for question in answers.held_out for number in numbers(question.inputs)} == {0, 1, 2, 3, 4}
+
+
+def test_an_expensive_model_is_asked_the_probes_side_by_side() -> None:
+    (probe,) = golden.make(layer(), counted(9), work=golden.WORK).probes
+
+    assert probe.rows == ("zeros beside ones", "smallest beside largest", "noise")
+    assert probe.inputs[:2].tolist() == [[0, 1], [0, 8]]
+    assert probe.moves == ()
+
+
+def test_the_answers_of_an_expensive_model_are_those_of_the_rows_of_each_batch() -> None:
+    module = layer()
+
+    for question in golden.make(module, counted(100), work=golden.WORK).questions:
+        expected = question.inputs.double() @ module.weight.detach().double().T + module.bias.detach().double()
+        assert np.abs(question.truth - expected.numpy()).max() < 1e-14
+        assert np.abs(question.own - expected.numpy()).max() < 1e-5
+
+
+def test_whole_batches_are_answered_where_the_last_bits_count() -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(2, 300), nn.Linear(300, 3))
+    spared = golden.make(module, counted(100), work=golden.WORK)
+
+    for question, before in zip(golden.whole(module, spared).questions, spared.questions, strict=True):
+        with torch.no_grad():
+            assert question.own.tobytes() == module(question.inputs).numpy().tobytes()
+        assert question.truth is before.truth
+
+
+def test_a_question_knows_which_held_out_rows_it_asks() -> None:
+    for question in golden.make(layer(), counted(5)).held_out:
+        assert list(question.places) == numbers(question.inputs)
 
 
 def test_the_truth_is_the_module_in_float64() -> None:

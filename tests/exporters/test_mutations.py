@@ -140,13 +140,17 @@ class Exported:
     content: bytes
 
 
-@pytest.fixture(scope="module", params=MODELS)
+EXPENSIVE = "a CNN, asked as an expensive model"
+
+
+@pytest.fixture(scope="module", params=[*MODELS, EXPENSIVE])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, draw: Draw) -> Exported:
     """Each kind of model, exported once."""
     folder = tmp_path_factory.mktemp("exported")
-    layers, changes = parts(request.param, folder)
+    layers, changes = parts("a CNN with BatchNorm" if request.param == EXPENSIVE else request.param, folder)
     subject = draw(folder, layers, **changes)
-    answers = golden.make(subject.module, subject.rows, subject.sequence, values=subject.values)
+    work = golden.WORK if request.param == EXPENSIVE else 0
+    answers = golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
     path = folder / "model.onnx"
     exporter.export(subject, path)
     return Exported(Evidence(subject, answers, folder), path.read_bytes())
