@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 import pytest
 
 from conftest import REPOSITORY
 from zoo.errors import OutputError
-from zoo.files import replacing, replacing_directory, write_text
+from zoo.files import remove_abandoned, replacing, replacing_directory, write_text
 
 
 @contextmanager
@@ -114,6 +115,39 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == -9
     assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def left_half(path: Path) -> Path:
+    """Kill a process that writes a file; what it leaves comes back."""
+    code = (
+        "import os, pathlib, zoo.files\n"
+        f"with zoo.files.replacing(pathlib.Path({str(path)!r})) as temporary:\n"
+        "    temporary.write_text('half')\n    os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == -9
+    (left,) = path.parent.glob(f".{escape(path.name)}.*")
+    return left
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_that_writes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a[1].txt"
+    left, other = left_half(path), tmp_path / ".b.txt.1.writing"
+    assert left.read_text() == "half"
+    other.touch()
+    write_text(path, "whole")
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, other.name}
+    remove_abandoned(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_a_living_writer_writes_and_what_a_person_calls_so_stay(tmp_path: Path) -> None:
+    for name in (".a.txt.old.writing", ".a.txt.12", "a.txt.12.writing"):
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+        remove_abandoned(tmp_path)
+    assert (tmp_path / "a.txt").read_text() == "whole"
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def killed(path: Path, at: str) -> None:

@@ -9,12 +9,14 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from zoo.errors import OutputError
 
+_WRITING = ".writing"  # how the names of temporaries end
 _WORKSHOP = re.compile(r"\.[a-z0-9_]{8}\.making")  # behind the name: what mkdtemp puts there
 
 
@@ -42,13 +44,16 @@ def writing(path: Path) -> Iterator[None]:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; it takes the place of `path` when the block ends well.
 
-    The content is on the disk (fsync) before the name changes, so a reader sees the old file or the new one.
+    The content is on the disk (fsync) before the name changes, so a reader sees the old file or the new one. A process
+    that is killed (`kill -9`) leaves `.NAME.PID.writing`; the next that writes this file removes it.
 
     Raises:
         OutputError: the disk is full, read-only or forbids it; nothing half-written stays.
     """
     with writing(path):
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        remove_abandoned(path.parent, path.name)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}{_WRITING}")
+        held = _held(temporary)
         try:
             yield temporary
             with temporary.open("rb") as written:
@@ -56,11 +61,43 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+            os.close(held)
+
+
+def _held(temporary: Path) -> int:
+    """Return the descriptor of a new file, which is locked as long as this process lives."""
+    while True:
+        held = os.open(temporary, os.O_CREAT | os.O_RDWR, 0o666)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if os.fstat(held).st_nlink:
+            return held
+        os.close(held)  # removed before it was locked
+
+
+def remove_abandoned(folder: Path, name: str = "*") -> None:
+    """Remove the temporaries in a folder whose processes are no more; those of living ones are locked.
+
+    Args:
+        folder: where files were written.
+        name: of the file that was to be written; by default any.
+    """
+    for left in folder.glob(f".{name if name == '*' else escape(name)}.*{_WRITING}"):
+        if not unfinished(left.name):
+            continue
+        with suppress(OSError):  # gone by now, locked, or another's
+            held = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(held).st_ino == left.stat().st_ino:
+                    left.unlink()
+            finally:
+                os.close(held)
 
 
 def unfinished(name: str) -> str:
     """Return what was written under the name of such a temporary, which a killed process leaves; "" for other names."""
-    found = re.fullmatch(r"\.(.+)\.(\d+|[a-z0-9_]{8}\.making)", name)  # the number of a process, or a workshop
+    found = re.fullmatch(r"\.(.+)\.(\d+\.writing|[a-z0-9_]{8}\.making)", name)  # the number of a process, or a workshop
     return found[1] if found else ""
 
 

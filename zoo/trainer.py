@@ -21,7 +21,7 @@ from zoo.destination import Destination
 from zoo.device import find_device, fitting
 from zoo.environment import changes, describe_machine, describe_run
 from zoo.errors import DataError, Diverged, Interrupted, RunError, StepRefused, UsageError, WorkerLost, reason
-from zoo.files import replacing, write_text
+from zoo.files import remove_abandoned, replacing, write_text
 from zoo.journal import Journal, require_writers
 from zoo.processes import require_rows
 from zoo.report.writing import report_training
@@ -98,6 +98,8 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     if not world.leads:
         _follow(run.checked, state, splits, watcher, world)
         return run
+    for folder in (run.path, run.checkpoint_file.parent):
+        remove_abandoned(folder)
     kept = [row for row in run.rows() if "seconds" in row][: state.evaluations]
     journal = Journal(run, kept)
     _note_resume(run, device)

@@ -170,3 +170,4 @@ def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whol
             == 0
         )
     assert held(here / "cut") == held(whole)
+    assert not list((here / "cut").rglob(".*"))  # what was half written
