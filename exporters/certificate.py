@@ -7,8 +7,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jsonschema
-
 from exporters.decided import Decisions
 from exporters.questions import GoldenRecord
 from exporters.reduced import ReducedProof
@@ -157,6 +155,8 @@ def json_schema() -> dict[str, Any]:
 
 def write(certificate: Certificate, folder: Path) -> None:
     """Write certificate.json after holding it against its schema."""
+    import jsonschema  # not at the top: who verifies needs no such package
+
     jsonschema.validate(certificate.document(), json_schema())
     (folder / FILE_NAME).write_text(text(certificate), encoding="utf-8")
 

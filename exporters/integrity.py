@@ -68,7 +68,7 @@ def require_files(made: Certificate, folder: Path) -> None:
     for name in listed:
         if not _inside(name) or name == FILE_NAME:
             raise _failed(f"{FILE_NAME} lists {name[:80]!r}, which is no name of a file in the bundle")
-    needed = {GOLDEN, *(proof.file for proof in made.proofs)}
+    needed = {GOLDEN, *(proof.file for proof in made.proofs), *(proof.file for proof in made.reduced)}
     unlisted = sorted(needed - listed.keys())
     if len(listed) != len(made.files) or unlisted:
         raise _failed(f"{FILE_NAME} lists {unlisted[0] if unlisted else 'a file'} not once")

@@ -78,6 +78,11 @@ class Question:
     moves: tuple[tuple[float, ...], ...] = ()
     """How far R64 of each output and row moves with a last bit of the row's numbers."""
 
+    @property
+    def own(self) -> Array:
+        """Return the first output of the module as it is."""
+        return self.owns[0]
+
 
 @dataclass(frozen=True)
 class Questions:

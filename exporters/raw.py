@@ -14,11 +14,12 @@ from exporters.preprocessing import Uncompilable, compiled, table
 from exporters.subject import PREPROCESSING, Raw, Subject, held_out
 from zoo.build import chain
 from zoo.checked import CheckedSpec
-from zoo.data import Rows
+from zoo.data import Rows, Split
 from zoo.data.image_source import ImageSource
 from zoo.data.table_file import TableFile
 from zoo.errors import ExportError
 from zoo.shapes import Shape, class_axis
+from zoo.training.splits import some_rows
 from zoo.transforms import Transform
 
 COMPARED = 256  # rows on which what is compiled must be what the source does, bit for bit
@@ -87,12 +88,23 @@ def _parts(checked: CheckedSpec) -> tuple[nn.Sequential, Rows]:
         place = checked.source.place(("data", "type"))
         raise ExportError(f"{place}: {data.type} makes tokens of text, which no graph can", "export without --raw")
     if isinstance(data, TableFile):
-        return table(data.plan, data.scaling), data.cells("test")
-    preprocessing = nn.Sequential(*_images(checked))
+        return table(data.plan, data.scaling), raw_rows(checked, "test")
+    return nn.Sequential(*_images(checked)), raw_rows(checked, "test")
+
+
+def raw_rows(checked: CheckedSpec, split: Split) -> Rows:
+    """Return rows of a split as their source has them.
+
+    Raises:
+        DataError: there are none.
+    """
+    data = checked.spec.data
+    if isinstance(data, TableFile):
+        return data.cells(split)
     if isinstance(data, ImageSource):
         bare = data.model_copy(update={"transforms": (), "augmentation": ()})
         checked = replace(checked, spec=checked.spec.model_copy(update={"data": bare}))
-    return preprocessing, held_out(checked)
+    return held_out(checked) if split == "test" else some_rows(checked, split)
 
 
 def _images(checked: CheckedSpec) -> list[nn.Module]:

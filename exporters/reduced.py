@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
+from exporters.arrays import Array
+from exporters.outputs import Told, gap
 from zoo.strict import Strict
 
 Precision = Literal["fp16", "int8"]
@@ -64,7 +69,8 @@ class ReducedProof(Strict):
     flips: int
     """Held-out rows of which a class is another than in float32."""
     error: float
-    """rms difference of its outputs from torch's float32, over their rms; the worse of optimised and unoptimised."""
+    """rms difference of its outputs from torch's float32, over their rms; the worse of optimised and unoptimised, and
+    of all held-out rows and those in the bundle."""
     allowed: float
     """What that may be."""
 
@@ -77,3 +83,41 @@ class ReducedProof(Strict):
             if not loss.drop <= self.floor:
                 return f"{loss}; export.min_accuracy_drop allows {self.floor:g}"
         return ""
+
+
+def lost(own: Sequence[Array], found: Sequence[Array]) -> float:
+    """Return the rms difference of a file's answers from torch's float32, batch by batch, over the rms of these.
+
+    It is infinite for other shapes, and where one is no number.
+    """
+    if [batch.shape for batch in own] != [batch.shape for batch in found]:
+        return math.inf
+    mine, its = (np.concatenate([batch.ravel().astype(np.float64) for batch in side]) for side in (own, found))
+    size = float(np.sqrt(np.mean(np.square(mine))))
+    if not size or not np.isfinite(its).all():
+        return math.inf
+    return float(np.sqrt(np.mean(np.square(its - mine)))) / size
+
+
+def unfounded(precision: Precision, outputs: Sequence[Told], found: Sequence[Sequence[Array]]) -> str:
+    """Return which output of a file does not follow from its first; nothing where each one does, or there is one.
+
+    Args:
+        precision: of the file.
+        outputs: what it gives.
+        found: its answers, batch by batch.
+    """
+    axis = next((output.chosen for output in outputs if output.chosen is not None), None)
+    for scores, *others in found if axis is not None else ():
+        numbers = scores.astype(np.float64)
+        near = ERROR_FLOOR[precision] * max(1.0, float(np.abs(numbers).max(initial=0.0)))
+        powers = np.exp(numbers - numbers.max(axis, keepdims=True))
+        shares = powers / powers.sum(axis, keepdims=True)
+        for output, answer in zip(outputs[1:], others, strict=True):
+            if output.chosen is not None:
+                away = gap(numbers, answer, output.chosen)
+            else:
+                away = float(np.abs(answer - shares).max(initial=0.0)) if answer.shape == shares.shape else math.inf
+            if not away <= near:
+                return output.name
+    return ""

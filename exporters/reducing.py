@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 
@@ -15,20 +11,19 @@ import onnx
 import torch
 from onnx import ModelProto
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, NotImplemented
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from exporters import decisions, storage
 from exporters import onnx as exporter
 from exporters.arrays import Array
+from exporters.converting import half, integers
 from exporters.golden import outputs_of
 from exporters.proof import Evidence
-from exporters.reduced import ERROR_FACTOR, ERROR_FLOOR, Loss, Precision, ReducedProof
+from exporters.raw import raw_rows
+from exporters.reduced import ERROR_FACTOR, ERROR_FLOOR, Loss, Precision, ReducedProof, lost, unfounded
 from exporters.rounding import rounded
 from exporters.runtimes import ONNXRUNTIME, ask
-from exporters.subject import Subject
+from exporters.subject import PREPROCESSING, Subject
 from zoo.errors import ExportError, ProofFailed, ShapeError, UsageError, reason
 from zoo.export import Export
 from zoo.metrics import Metric
@@ -56,11 +51,10 @@ def reduce(precision: Precision, evidence: Evidence, source: Path) -> ReducedPro
         UsageError: the spec has no metric that could tell.
     """
     subject, path = evidence.subject, source.with_name(f"{source.stem}.{precision}.onnx")
-    metrics = _metrics(subject)
+    metrics = metrics_of(subject)
     rows = _calibration(subject) if precision == "int8" else []
     try:
-        with _silent():
-            model = _half(source) if precision == "fp16" else _integers(source, subject.input_name, rows)
+        model = half(source) if precision == "fp16" else integers(source, subject.input_name, rows, _weights(subject))
     except _REFUSALS as error:
         raise ExportError(f"onnxruntime cannot convert this model to {precision}: {reason(error)}", _REMEDY) from error
     _finish(model, subject, evidence)
@@ -75,60 +69,20 @@ def reduce(precision: Precision, evidence: Evidence, source: Path) -> ReducedPro
 _REMEDY = "nothing was published; leave --precision fp16 and --quantize int8 out"
 
 
-def _half(source: Path) -> ModelProto:
-    converted: ModelProto = convert_float_to_float16(storage.read(source), keep_io_types=True)
-    OnnxModel.graph_topological_sort(converted.graph, True)  # the casts at its ends stand behind what uses them
-    return converted
-
-
-def _integers(source: Path, name: str, rows: Sequence[Array]) -> ModelProto:
-    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
-        made = Path(folder, "model.onnx")
-        quantize_static(
-            storage.read(source),
-            made,
-            _Rows(name, rows),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
-        return storage.read(made)
-
-
-class _Rows(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships no types
-    """Batches of one input, as onnxruntime reads them."""
-
-    def __init__(self, name: str, batches: Sequence[Array]) -> None:
-        self._left = iter([{name: batch} for batch in batches])
-
-    def get_next(self) -> dict[str, Array] | None:
-        """Return the next batch; None behind the last one."""
-        return next(self._left, None)
+def _weights(subject: Subject) -> set[str] | None:
+    """Return the names of the model's own tensors, where preprocessing and decision stand in the file too."""
+    if subject.raw is None:
+        return None
+    return {name for name in subject.module.state_dict() if not name.startswith(f"{PREPROCESSING}.")}
 
 
 def _calibration(subject: Subject) -> list[Array]:
     """Return training rows that set the ranges, as batches: none of them is held out."""
-    if subject.raw is not None:
-        message = "--quantize int8 and --raw do not go together: ranges are of rows as a model takes them"
-        raise UsageError(message, "leave one out")
-    rows = some_rows(subject.checked, "train").inputs
+    checked = subject.checked
+    rows = (some_rows(checked, "train") if subject.raw is None else raw_rows(checked, "train")).inputs
     count = min(CALIBRATION, len(rows))
     chosen = rows[torch.arange(count) * len(rows) // count]
     return [batch.numpy() for batch in torch.split(chosen, BATCH)]
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep onnxruntime's tools from speaking of their internals; the file is judged."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _finish(model: ModelProto, subject: Subject, evidence: Evidence) -> None:
@@ -147,18 +101,11 @@ def _finish(model: ModelProto, subject: Subject, evidence: Evidence) -> None:
 def _judged(precision: Precision, evidence: Evidence, path: Path, metrics: Sequence[Metric]) -> ReducedProof:
     subject = evidence.subject
     batches = decisions.batches(subject)
-    named = [{subject.input_name: batch} for batch in batches]
-    answers = [_answers(path, named, optimize) for optimize in (1, 0)]
-    with evaluating(subject.module):
-        own = _concatenated([outputs_of(subject.module, torch.from_numpy(batch.copy()))[0] for batch in batches])
-    likewise = rounded(subject.module, precision)
-    with evaluating(likewise):
-        rough = _concatenated([outputs_of(likewise, torch.from_numpy(batch.copy()))[0] for batch in batches])
-    error, own_error = max(_error(found, own) for found in answers), _error(rough, own)
+    own = _own(subject.module, batches)
+    error, found = _measured(precision, evidence, path, (batches, own))
+    own_error = lost([own.numpy()], [_own(rounded(subject.module, precision), batches).numpy()])
     losses = (
-        tuple(_loss(metric, (own, answers[0]), subject.targets[: len(own)]) for metric in metrics)
-        if isfinite(error)
-        else ()
+        tuple(_loss(metric, (own, found), subject.targets[: len(own)]) for metric in metrics) if isfinite(error) else ()
     )
     if not all(map(isfinite, (error, own_error, *(loss[2] for loss in losses)))):
         raise ProofFailed(f"{path.name} loses too much: {precision} cannot hold the numbers of this model", _REMEDY)
@@ -171,31 +118,46 @@ def _judged(precision: Precision, evidence: Evidence, path: Path, metrics: Seque
         losses=tuple(
             Loss(name=metric.name, better=metric.better, fp32=fp32, file=file) for metric, fp32, file in losses
         ),
-        flips=_flips(subject, own, answers[0]),
+        flips=_flips(subject, own, found),
         error=error,
         allowed=ERROR_FACTOR * own_error + ERROR_FLOOR[precision],
     )
 
 
-def _answers(path: Path, named: Sequence[dict[str, Array]], optimize: int) -> Tensor:
-    found = ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1})
-    return torch.from_numpy(np.concatenate([outputs[0] for outputs in found.outputs]))
+def _measured(
+    precision: Precision, evidence: Evidence, path: Path, held_out: tuple[Sequence[Array], Tensor]
+) -> tuple[float, Tensor]:
+    """Return the error of a file, and its answers to all held-out rows.
+
+    The batches in the bundle are asked too, which have several lengths: whoever receives them can ask them again.
+    """
+    subject, asked = evidence.subject, evidence.golden.held_out
+    batches, own = held_out
+    named = [{subject.input_name: batch} for batch in (*batches, *(question.inputs.numpy() for question in asked))]
+    errors, answers = [], list[Tensor]()
+    for optimize in (1, 0):
+        found = ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1}).outputs
+        wrong = unfounded(precision, subject.outputs, found)
+        if wrong:
+            raise ProofFailed(f"{path.name}: {wrong} does not follow from {subject.output_name}", _REMEDY)
+        rows, again = ([given[0] for given in part] for part in (found[: len(batches)], found[len(batches) :]))
+        errors += [lost([own.numpy()], [np.concatenate(rows)]), lost([question.own for question in asked], again)]
+        answers.append(torch.from_numpy(np.concatenate(rows)))
+    return max(errors), answers[0]
 
 
-def _concatenated(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts))
+def _own(module: nn.Module, batches: Sequence[Array]) -> Tensor:
+    """Return the answers of a module to all rows."""
+    with evaluating(module):
+        return torch.cat([outputs_of(module, torch.from_numpy(batch.copy()))[0] for batch in batches])
 
 
-def _error(found: Tensor, own: Tensor) -> float:
-    """Return the rms difference over the rms of what is true; infinite for other shapes, and where one is no number."""
-    if found.shape != own.shape or not bool(found.isfinite().all()):
-        return float("inf")
-    size = float(own.double().square().mean().sqrt())
-    return float((found.double() - own.double()).square().mean().sqrt()) / size if size else float("inf")
+def metrics_of(subject: Subject) -> list[Metric]:
+    """Return what tells how good an answer is: the spec's metrics; else accuracy, or the mean absolute error.
 
-
-def _metrics(subject: Subject) -> list[Metric]:
-    """Return what tells how good an answer is: the spec's metrics; else accuracy, or the mean absolute error."""
+    Raises:
+        UsageError: the spec has no metric that could tell.
+    """
     output, target = subject.checked.output, subject.checked.example.target
     given: list[Metric] = list(subject.checked.spec.metrics)
     for metric in () if given else (Accuracy(type="Accuracy"), MeanAbsoluteError(type="MeanAbsoluteError")):

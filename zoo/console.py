@@ -33,16 +33,25 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; without colours and without wrapping when piped."""
+    """Print a table; without colours and without wrapping when piped, or where only a verifier's packages are."""
+    columns = [[row[index] for row in rows if row[index]] for index in range(len(header))]
+    numbers = [bool(cells) and all(map(_is_number, cells)) for cells in columns]
+    try:
+        lines = _drawn(header, rows, numbers)
+    except ModuleNotFoundError:  # who verifies a bundle needs no rich
+        lines = _plain(header, rows, numbers)
+    print("\n".join([*([title] if title else []), *lines, ""]))
+
+
+def _drawn(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
+    """Return the lines of a table that wraps where a terminal ends."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.show_header = any(header)
-    for index, name in enumerate(header):
-        cells = [row[index] for row in rows if row[index]]
-        number = bool(cells) and all(map(_is_number, cells))
+    for name, number in zip(header, numbers, strict=True):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
@@ -50,8 +59,23 @@ def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
     console = Console(width=width, markup=False, highlight=False, emoji=False)
     with console.capture() as drawn:
         console.print(table)
-    lines = [line.rstrip() for line in drawn.get().splitlines() if line.strip()]
-    print("\n".join([*([title] if title else []), *lines, ""]))
+    return [line.rstrip() for line in drawn.get().splitlines() if line.strip()]
+
+
+def _plain(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
+    """Return the same lines without rich; none of them wraps."""
+    shown = [header, *rows] if any(header) else list(rows)
+    widths = [max(len(row[index]) for row in shown) for index in range(len(header))] if shown else []
+    lines = [
+        "   ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        )
+        for row in shown
+    ]
+    if any(header):
+        lines.insert(1, "─" * len(lines[0]))
+    return [f" {line}".rstrip() for line in lines if line.strip()]
 
 
 def _is_number(text: str) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 
+from zoo import economy
 from zoo.errors import DeviceError, OutOfMemory
-
-LITTLE = 2**32  # bytes that are taken for free where the system does not say
 
 
 def find_device(name: str) -> torch.device:
@@ -55,28 +52,5 @@ def describe(device: torch.device) -> str:
 
 def free_memory(device: torch.device) -> int:
     """Return the bytes that are free, on the machine and on the device: the fewer of them."""
-    free = min(_free_on_the_machine(), *_left_to_the_group())
+    free = economy.free_memory()
     return min(free, torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free
-
-
-def _free_on_the_machine() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        return LITTLE  # systems other than Linux do not say it here
-
-
-def _left_to_the_group() -> Iterator[int]:
-    """Yield what the control group of a container leaves, where there is one with a limit."""
-    group = Path("/sys/fs/cgroup")
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            most, now = (int((group / name).read_text(encoding="ascii")) for name in (limit, used))
-        except (OSError, ValueError):
-            continue  # no such file, or "max"
-        yield max(0, most - now)
-    yield sys.maxsize

@@ -1,6 +1,7 @@
-"""The process of a training: how its threads wait, and what becomes of memory that a step frees.
+"""The process of a training: how its threads wait, what becomes of memory that a step frees, and how much is left.
 
-Both are for the whole process, and so are set by a command and by nothing else; what the environment says comes first.
+The first two are for the whole process, and so are set by a command and by nothing else; what the environment says
+comes first.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # mallopt(3)
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; what glibc takes at most
 NEVER = 2**31 - 1  # bytes at the end of the heap before they are given back
+LITTLE = 2**32  # bytes that are taken for free where the system does not say
 
 
 def rest() -> None:
@@ -51,3 +55,31 @@ def spare_compiler() -> None:
         function = getattr(method, "__wrapped__", None)
         if function is not None and not hasattr(function, "__dynamo_disable"):
             setattr(function, "__dynamo_disable", function)  # a name that a class body would mangle
+
+
+def free_memory() -> int:
+    """Return the bytes that are free on the machine, or left to its container where these are fewer."""
+    return min(_free_on_the_machine(), *_left_to_the_group())
+
+
+def _free_on_the_machine() -> int:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return LITTLE  # systems other than Linux do not say it here
+
+
+def _left_to_the_group() -> Iterator[int]:
+    """Yield what the control group of a container leaves, where there is one with a limit."""
+    group = Path("/sys/fs/cgroup")
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        try:
+            most, now = (int((group / name).read_text(encoding="ascii")) for name in (limit, used))
+        except (OSError, ValueError):
+            continue  # no such file, or "max"
+        yield max(0, most - now)
+    yield sys.maxsize

@@ -1,10 +1,11 @@
 """The clean room: load one runtime's file by its path, run a model on arrays, write what comes out.
 
-Usage: python -I _process.py RUNTIME.py MODEL QUESTIONS.npz ANSWERS.npz OPTIONS
+Usage: python -I _process.py RUNTIME.py MODEL QUESTIONS.npz ANSWERS.npz OPTIONS LIMITS
 """
 
 import importlib.util
 import json
+import resource
 import sys
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 
 def main() -> None:
     """Answer every question: arrays named "batch:input" in, "batch:position" out."""
-    runtime_file, model, questions, answers, options = sys.argv[1:]
+    runtime_file, model, questions, answers, options, limits = sys.argv[1:]
+    _limit(**json.loads(limits))
     described = importlib.util.spec_from_file_location("runtime", runtime_file)
     assert described is not None
     assert described.loader is not None
@@ -33,6 +35,13 @@ def main() -> None:
     if foreign:
         sys.exit(f"the clean room has {', '.join(foreign)} in it")
     np.savez(answers, allow_pickle=False, version=np.array(runtime.version()), **outputs)
+
+
+def _limit(memory: int, seconds: int) -> None:
+    """Let this process have no more bytes of its own and no more seconds of the processor."""
+    for kind, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 if __name__ == "__main__":

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 import pytest
+from torch import nn
 
 from conftest import Document
-from exporters import golden
+from exporters import golden, proof, reducing
 from exporters import onnx as exporter
 from exporters.proof import Evidence, prove
+from exporters.reduced import Precision
 from faults import plant_bytes
 from mutations import MUTATIONS
 from zoo.errors import ProofFailed
+from zoo.export import Export
 
 if TYPE_CHECKING:
     from specimens import Draw
@@ -171,6 +174,29 @@ def test_the_honest_file_is_proven(exported: Exported, monkeypatch: pytest.Monke
 
     proof = prove("onnx", exported.evidence)
     assert (proof.verdict, proof.reason) == ("equal", "")
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.usefixtures("in_this_process")
+def test_lower_precision_is_proven_or_refused_with_a_reason(
+    exported: Exported, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, kept = exported.evidence.subject, Export(min_accuracy_drop=100)
+    spec = subject.checked.spec.model_copy(update={"export": kept})
+    subject = replace(subject, checked=replace(subject.checked, spec=spec))
+    path = exported.evidence.folder / "model.onnx"
+    path.write_bytes(exported.content)
+    breaks = precision == "fp16" and any(isinstance(part, nn.MultiheadAttention) for part in subject.module.modules())
+    if not breaks:
+        monkeypatch.setattr(reducing, "ask", vars(proof)["ask"])
+
+    evidence = replace(exported.evidence, subject=subject)
+    if breaks:  # while it loads the file: https://github.com/microsoft/onnxruntime/issues/28392
+        with pytest.raises(ProofFailed, match=r"onnxruntime cannot run model\.fp16\.onnx: it is ended by SIGSEGV"):
+            reducing.reduce(precision, evidence, path)
+        return
+    found = reducing.reduce(precision, evidence, path)
+    assert 0 < found.error < found.allowed
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -12,11 +13,15 @@ from torch import nn
 
 from exporters import proof, reducing
 from exporters.bundle import Destination, publish
-from exporters.reduced import Loss, ReducedProof
+from exporters.converting import half
+from exporters.outputs import Output
+from exporters.raw import with_raw_rows
+from exporters.reduced import Loss, ReducedProof, lost, unfounded
 from exporters.request import OnnxForm
 from exporters.rounding import rounded
 from faults import contents
 from zoo.errors import ExportError, ProofFailed
+from zoo.shapes import Shape
 
 if TYPE_CHECKING:
     from conftest import Document
@@ -81,6 +86,61 @@ def test_the_weights_have_the_precision_and_the_ends_are_those_of_float32(
     assert max(model.graph.initializer, key=lambda tensor: math.prod(tensor.dims)).data_type == kind
 
 
+def test_preprocessing_and_decision_stay_as_they_are_in_a_raw_file(images: MakeSubject, tmp_path: Path) -> None:
+    subject = with_raw_rows(images(CNN, **GENEROUS))
+
+    made = publish(subject, ["onnx"], Destination(tmp_path / "export"), BOTH)
+
+    assert [(found.precision, found.fault, found.calibration_rows) for found in made.reduced] == [
+        ("fp16", "", 0),
+        ("int8", "", 80),
+    ]
+    model = onnx.load_model(tmp_path / "export" / "model.int8.onnx")
+    makers = {name: node for node in model.graph.node for name in node.output}
+    assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8
+    (scaled,) = (node for node in model.graph.node if "_preprocessing.0.factor" in node.input)
+    assert {makers[name].op_type for name in scaled.input if name in makers} == {"Cast"}
+    chosen, shares = makers["class"], makers["probabilities"]
+    assert (chosen.op_type, shares.op_type) == ("ArgMax", "Softmax")
+    assert list(chosen.input) == list(shares.input) == ["logits"]
+
+
+def test_a_raw_file_whose_decision_does_not_follow_is_refused(
+    images: MakeSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(source: Path) -> onnx.ModelProto:
+        model = half(source)
+        (chosen,) = (node for node in model.graph.node if node.op_type == "ArgMax")
+        chosen.op_type = "ArgMin"
+        return model
+
+    monkeypatch.setattr(reducing, "half", changed)
+
+    with pytest.raises(ProofFailed, match=r"model\.fp16\.onnx: class does not follow from logits"):
+        publish(with_raw_rows(images(CNN, **GENEROUS)), ["onnx"], Destination(tmp_path / "export"), HALF)
+
+
+def test_an_error_is_over_all_batches_and_infinite_where_it_is_none() -> None:
+    own = [np.array([[3.0]]), np.array([[4.0], [0.0]])]
+
+    assert lost(own, [batch + 0.5 for batch in own]) == pytest.approx(0.5 / math.sqrt(25 / 3))
+    assert lost(own, own[::-1]) == math.inf
+    assert lost(own, [own[0], own[1] * math.nan]) == math.inf
+    assert lost([own[0] * 0], [own[0]]) == math.inf
+
+
+def test_what_does_not_follow_from_the_scores_is_named() -> None:
+    rows = Shape("N", 2)
+    outputs = (Output("logits", rows), Output("probabilities", rows), Output("class", Shape("N", dtype="int64"), 1))
+    scores = np.array([[0.0, 1.0]], np.float32)
+    shares, place = np.array([[0.26894143, 0.7310586]], np.float32), np.array([1])
+
+    assert unfounded("fp16", outputs, [(scores, shares, place)]) == ""
+    assert unfounded("fp16", outputs, [(scores, shares, 1 - place)]) == "class"
+    assert unfounded("fp16", outputs, [(scores, shares + 0.01, place)]) == "probabilities"
+    assert unfounded("fp16", outputs[:1], [(scores,)]) == ""
+
+
 def test_int8_is_calibrated_on_training_rows(
     images: MakeSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,15 +188,13 @@ def test_a_weight_beyond_half_precision_is_refused(fresh: MakeSubject, tmp_path:
 def test_a_weight_changed_on_the_way_is_refused_by_the_error(
     fresh: MakeSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = reducing._half
-
     def changed(source: Path) -> onnx.ModelProto:
-        model = honest(source)
+        model = half(source)
         weight = next(tensor for tensor in model.graph.initializer if tensor.name == "2.weight")
         weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 1.1, weight.name))
         return model
 
-    monkeypatch.setattr(reducing, "_half", lambda source: changed(source))
+    monkeypatch.setattr(reducing, "half", changed)
 
     with pytest.raises(ProofFailed, match="its rms error is"):
         publish(fresh(LINEAR, **GENEROUS), ["onnx"], Destination(tmp_path / "export"), HALF)
@@ -148,7 +206,7 @@ def test_a_model_that_the_tool_cannot_convert_is_refused_with_its_reason(
     def fail(source: Path) -> onnx.ModelProto:
         raise ValueError("no such thing")
 
-    monkeypatch.setattr(reducing, "_half", fail)
+    monkeypatch.setattr(reducing, "half", fail)
 
     with pytest.raises(ExportError, match="onnxruntime cannot convert this model to fp16: no such thing"):
         publish(fresh(LINEAR), ["onnx"], Destination(tmp_path / "export"), HALF)

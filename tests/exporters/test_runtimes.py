@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from exporters import runtimes
 from exporters.runtimes import ONNXRUNTIME, TORCHSCRIPT, Answers, ask
@@ -142,7 +144,7 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(file: Path, tmp_path: Pa
         ("raise ValueError('it does not fit')", "ValueError: it does not fit"),
         ("raise ValueError('first line\\n  second line')", "ValueError: first line"),
         ("import os; os._exit(3)", "exit status 3"),
-        ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
+        ("import os; os.kill(os.getpid(), 9)", "it is ended by SIGKILL (Killed)"),
         ("import sys; sys.exit('enough')", "enough"),
     ],
 )
@@ -215,3 +217,61 @@ def test_nothing_of_the_current_folder_or_of_pythonpath_is_imported(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     assert isinstance(ask(runtime("import csv"), Path("model.onnx"), ONE_ROW, {}), Answers)
+
+
+def hostile(folder: Path, *nodes: onnx.NodeProto, **constants: object) -> Path:
+    """A small file that turns "x" into "y" by way of these nodes."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1]) for name in ("x", "y")]
+    known = [numpy_helper.from_array(np.array(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "hostile", ends[:1], ends[1:], known)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save_model(model, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("operator", ["ConstantOfShape", "Expand"])
+def test_a_file_that_asks_for_much_memory_is_refused_before_it_has_it(tmp_path: Path, operator: str) -> None:
+    given = ["size"] if operator == "ConstantOfShape" else ["one", "size"]
+    many, one = np.array([10**6, 10**6]), np.ones((1, 1), np.float32)
+    nodes = [
+        helper.make_node(operator, given, ["many"]),
+        helper.make_node("ReduceSum", ["many"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+
+    refused = refusal(ONNXRUNTIME, hostile(tmp_path, *nodes, size=many, one=one))
+
+    assert refused.message.startswith("onnxruntime cannot run model.onnx: it asks for more than the ")
+    assert refused.message.endswith(" GiB of memory that it may have")
+
+
+def test_a_file_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "TIMEOUT", 1.5)
+    inner = [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Add", ["a", "a"], ["b"])]
+    info = helper.make_tensor_value_info
+    given = [info("i", TensorProto.INT64, []), info("go", TensorProto.BOOL, []), info("a", TensorProto.FLOAT, ["N", 1])]
+    body = helper.make_graph(
+        inner, "body", given, [info("on", TensorProto.BOOL, []), info("b", TensorProto.FLOAT, ["N", 1])]
+    )
+    loop = helper.make_node("Loop", ["times", "", "x"], ["y"], body=body)
+
+    refused = refusal(ONNXRUNTIME, hostile(tmp_path, loop, times=10**12))
+
+    assert refused.message == "onnxruntime gave no answer in 1.5 s for model.onnx"
+
+
+def test_the_process_may_have_a_share_of_the_free_memory_and_a_time_of_the_processor(
+    runtime: WriteRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtimes, "free_memory", lambda: 2**33)
+    told = "str([r.getrlimit(kind)[0] for kind in (r.RLIMIT_DATA, r.RLIMIT_CPU, r.RLIMIT_CORE)])"
+
+    found = ask(runtime("import resource as r", version=told), Path("model.onnx"), ONE_ROW, {"threads": 2})
+
+    assert found.version == str([6 * 2**30, 1200, 0])
+
+
+def test_a_runtime_that_is_ended_by_a_signal_is_told_so(runtime: WriteRuntime) -> None:
+    refused = refusal(runtime("import os, signal", run="os.kill(os.getpid(), signal.SIGSEGV)"))
+
+    assert refused.message == "echo cannot run model.onnx: it is ended by SIGSEGV (Segmentation fault)"

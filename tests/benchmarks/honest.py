@@ -1,0 +1,172 @@
+"""What the proof refuses of honest exports: the specs of the zoo over many seeds, fresh and trained a little.
+
+Run: python tests/benchmarks/honest.py [--specs NAME …] [--seeds N] [--first SEED] [--formats onnx torchscript pt2]
+     [--steps N] [--out FILE.jsonl]
+
+Data is fake, of each spec's shapes. A trained model has taken some steps of its own optimizer. FILE.jsonl gets a line
+for each export as it ends, and what stands in it is not measured again. Files run in this process, by the code that
+the clean room runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+REPOSITORY = Path(__file__).parent.parent.parent
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "benchmarks")]
+
+import torch  # noqa: E402  # the paths come first
+from proof import ask  # noqa: E402
+
+from exporters import proof as proving  # noqa: E402
+from exporters.certificate import Format  # noqa: E402
+from exporters.subject import Subject, find_subject  # noqa: E402
+from zoo.build import build_optimizer  # noqa: E402
+from zoo.catalog import path_of  # noqa: E402
+from zoo.errors import ZooError  # noqa: E402
+from zoo.training.objective import objective_of  # noqa: E402
+from zoo.training.splits import some_rows  # noqa: E402
+
+SPECS = (
+    *("linear1", "linear3", "mnist_mlp", "fashion_mlp", "lenet5", "mnist_lstm", "gpt_mini"),
+    *("unet", "mobilenet_v2", "efficientnet_b0", "googlenet", "densenet121", "resnet18", "resnet50"),
+    "resnet50_finetune",
+)
+"""The specs below 30 million parameters, the cheap ones first."""
+FORMATS: tuple[Format, ...] = ("onnx", "torchscript", "pt2")
+ROWS, BATCH = 64, 8
+LETTERS = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+Found = dict[str, Any]  # JSON values
+
+
+def main() -> None:
+    """Measure what is asked for in turn, and print the sums."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--specs", nargs="+", default=list(SPECS), metavar="NAME")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--formats", nargs="+", default=["onnx"], choices=FORMATS)
+    parser.add_argument("--steps", type=int, default=20, help="of the training")
+    parser.add_argument("--out", type=Path, default=Path("honest.jsonl"))
+    options = parser.parse_args()
+    proving.ask = ask  # type: ignore[attr-defined]  # this process stands for the clean room
+    known = [json.loads(line) for line in options.out.read_text().splitlines()] if options.out.exists() else []
+    done = {_key(row) for row in known}
+    with options.out.open("a", encoding="utf-8") as out, TemporaryDirectory() as folder:
+        for name in options.specs:
+            for seed in range(options.first, options.first + options.seeds):
+                for row in exports(name, seed, options, Path(folder), done):
+                    known.append(row)
+                    print(json.dumps(row), file=out, flush=True)
+                    print(line(row), flush=True)
+    print("\n".join(("", *table(known))))
+
+
+def _key(row: Found) -> tuple[str, int, str, str]:
+    return row["spec"], row["seed"], row["weights"], row["format"]
+
+
+def exports(
+    name: str, seed: int, options: argparse.Namespace, folder: Path, done: set[tuple[str, int, str, str]]
+) -> Iterator[Found]:
+    """Yield what becomes of each export of a spec with one seed that was not yet measured."""
+    for weights in ("fresh", "trained"):
+        left = [kind for kind in options.formats if (name, seed, weights, kind) not in done]
+        if not left:
+            continue
+        subject = fake_subject(name, seed, folder)
+        if weights == "trained":
+            subject = trained(subject, options.steps)
+        asked = proving.asked_of(subject, tuple(left))
+        for kind in left:
+            began = time.perf_counter()
+            try:
+                proof = proving.prove(kind, proving.Evidence(subject, asked, folder))
+                verdict, reason = str(proof.verdict), proof.reason
+                shown = "" if proof.drawn is None else proof.drawn.reason
+            except ZooError as error:
+                verdict, reason, shown = "refused", error.message, ""
+            yield {"spec": name, "seed": seed, "weights": weights, "format": kind} | {
+                "verdict": verdict,
+                "reason": reason,
+                "drawn": shown,
+                "seconds": round(time.perf_counter() - began, 2),
+            }
+
+
+def fake_subject(name: str, seed: int, folder: Path) -> Subject:
+    """Return a spec with fresh weights of a seed, on fake data of its shapes."""
+    path = path_of(name)
+    assert path is not None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    changes: list[tuple[str, object]] = [("train.seed", seed)]
+    data = document["data"]
+    if data["type"] == "TextFile":
+        text = folder / "text.txt"
+        drawn = torch.randint(len(LETTERS), (20_000,), generator=torch.Generator().manual_seed(seed))
+        text.write_text("".join(LETTERS[place] for place in drawn), encoding="utf-8")
+        changes.append(("data.file", str(text)))
+    elif data["type"] != "LinearFunction":
+        changes.append(("data", _images(data, seed)))
+    if document["model"].get("weights"):
+        changes.append(("model.weights", None))  # fresh ones: no file of them is needed
+    return find_subject(str(path), [f"{key}={json.dumps(value)}" for key, value in changes], untrained=True)
+
+
+def _images(data: Found, seed: int) -> Found:
+    """Return noise in the shapes of a source of images."""
+    fake: Found = {"type": "FakeImages", "size": ROWS, "seed": seed, "num_classes": 10}
+    known = {"MNIST": [1, 28, 28], "FashionMNIST": [1, 28, 28], "ImageFolder": [3, 224, 224]}
+    fake["image_size"] = known.get(data["type"], data.get("image_size"))
+    for key in ("num_classes", "masks"):
+        fake |= {key: data[key]} if key in data else {}
+    if "classes" in data:
+        fake["num_classes"] = len(data["classes"])
+    cut = ("Resize", "CenterCrop")  # the fake ones have their size
+    return fake | {"transforms": [step for step in data.get("transforms", ()) if step["type"] not in cut]}
+
+
+def trained(subject: Subject, steps: int) -> Subject:
+    """Return the subject after some steps of its spec's optimizer."""
+    checked, module = subject.checked, subject.module
+    rows = some_rows(checked, "train")
+    optimizer, _ = build_optimizer(checked, module.named_parameters(), len(rows))
+    objective = objective_of(checked, torch.device("cpu"), rows.targets)
+    size = min(BATCH, checked.spec.train.batch_size)
+    module.train()
+    torch.manual_seed(checked.spec.train.seed)
+    for step in range(steps):
+        chosen = torch.arange(step * size, (step + 1) * size) % len(rows)
+        optimizer.zero_grad()
+        objective(module(rows.inputs[chosen]), rows.targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch
+        optimizer.step()
+    return replace(subject, module=module.eval(), origin="trained")
+
+
+def line(row: Found) -> str:
+    """Return what became of one export."""
+    return (
+        f"{row['spec']:18} seed {row['seed']:2} {row['weights']:8} {row['format']:12} {row['verdict']} {row['reason']}"
+    )
+
+
+def table(found: Sequence[Found]) -> list[str]:
+    """Return the lines of the sums: of each spec and format, the honest exports that were not proven."""
+    all_of = Counter((row["spec"], row["format"], row["weights"]) for row in found)
+    bad = Counter((row["spec"], row["format"], row["weights"]) for row in found if row["verdict"] != "equal")
+    lines = ["| spec | format | weights | refused | of |", "|---|---|---|---|---|"]
+    lines += [f"| {' | '.join(key)} | {bad[key]} | {count} |" for key, count in sorted(all_of.items())]
+    return [*lines, "", f"refused: {sum(bad.values())} of {sum(all_of.values())} honest exports"]
+
+
+if __name__ == "__main__":
+    main()
