@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
-import pytest
 from check import BASE, CHECK, LARGEST_RATIO, REPOSITORY, SPEC, Timing, measure
 
 HEAVY = ("torch", "torchvision", "numpy", "rich", "jsonschema", "pydantic.main", "importlib.metadata", "hashlib")
@@ -29,9 +27,10 @@ def test_a_check_costs_at_most_two_and_a_half_imports_of_pydantic_and_click() ->
     assert timing.best_ratio <= LARGEST_RATIO, timing
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
-def test_a_check_imports_nothing_heavy(spec: Path) -> None:
-    assert not imported(CHECK.format(str(spec))) & set(HEAVY)
+def test_a_check_of_any_spec_imports_nothing_heavy() -> None:
+    assert len(SPECS) > 15
+    checks = [f"try:\n    {CHECK.format(str(spec))}\nexcept SystemExit:\n    pass" for spec in SPECS]
+    assert not imported("pass\n" + "\n".join(checks)) & set(HEAVY)
 
 
 def test_the_watch_over_imports_sees_one() -> None:

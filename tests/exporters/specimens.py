@@ -12,10 +12,10 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 
@@ -94,6 +94,21 @@ class _Nobody:
 
     def on_row(self, row: Row) -> None:
         """Look away."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_reading_of_torchs_tables() -> Iterator[None]:
+    """Let this process build the exporters' tables of operators once, not at each export: half a second each.
+
+    torch parses the sources of 500 translations to ONNX, and lists every operator there is, each time it is called.
+    """
+    from torch._export import utils
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        patch.setattr(utils, "_materialize_cpp_cia_ops", cache(utils._materialize_cpp_cia_ops))
+        yield
 
 
 @pytest.fixture(scope="session")
