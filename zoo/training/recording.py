@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from zoo.training.ways import WAYS, Call
+
 # How TorchScript writes what torch's operators take beside tensors and numbers: c10's numbers of the types.
 DTYPES = {
     torch.uint8: 0,
@@ -48,6 +50,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         """Begin with tensors that have a name in the text: those that change from step to step."""
         super().__init__()  # type: ignore[no-untyped-call]  # likewise
         self.lines: list[str] = []
+        self.calls: dict[int, Call] = {}
+        """By their lines, those that may be computed in another way."""
         self.constants: list[Tensor] = []
         self.fault = ""
         """Why the step cannot be written down; empty where it can."""
@@ -79,13 +83,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
             return func(*args, **given)
         result = None
         try:
-            text = self._call(func, args, given)
+            text, literals = self._call(func, args, given)
             result = func(*args, **given)
             self._kept.append((args, given, result))
             if func is torch.ops.aten.ones_like.default and result.numel() == 1:
                 self.name(result)  # where backward begins: a constant
             else:
                 self._note(func, text, args, result)
+                if func in WAYS and not given:
+                    own = self.lines[-1].partition(" = ")[0].split(", ")
+                    self.calls[len(self.lines) - 1] = Call(func, args, tuple(own), literals, text)
         except NotRecordable as error:
             self.fault = str(error)
         return func(*args, **given) if result is None else result
@@ -113,7 +120,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         return not self.written.isdisjoint(self._batch)
 
     # Any: as above.
-    def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    def _call(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
+        """Return the operator with its arguments as TorchScript writes it, and these alone."""
         if any(tag in func.tags for tag in DEPENDS_ON_DATA):
             raise NotRecordable(f"{func}, whose result depends on the numbers")
         declared = func._schema.arguments
@@ -123,7 +131,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         places = {argument.name: str(argument.type) for argument in declared}
         given = [self._literal(value, str(argument.type)) for value, argument in zip(args, declared, strict=False)]
         given += [f"{name}={self._literal(value, places[name])}" for name, value in kwargs.items()]
-        return f"torch.ops.{func._schema.name.replace('::', '.')}({', '.join(given)})"
+        return f"torch.ops.{func._schema.name.replace('::', '.')}({', '.join(given)})", tuple(given)
 
     # Any: as above.
     def _note(self, func: Any, text: str, args: tuple[Any, ...], result: Any) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, optim
 
 from zoo.training.recording import NotRecordable, Recorder
+from zoo.training.selection import selected
 from zoo.training.update import Update, update_of
 
 HEAD = """
@@ -84,7 +85,7 @@ class Replay:
         return tuple(parameter.grad.clone() for parameter in self.learned if parameter.grad is not None)
 
 
-def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, moves: bool) -> Replay:
+def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, moves: bool, seeks: bool) -> Replay:
     """Return the replay of a step that was recorded, and whose gradients stand at their parameters.
 
     Args:
@@ -92,6 +93,7 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
         loss: what the step gave.
         optimizer: moves the weights; it has stepped before.
         moves: whether it is part of the step, where it is one that can be written down.
+        seeks: whether it pays to look for faster ways to compute the operators.
 
     Raises:
         NotRecordable: the step cannot be written down.
@@ -104,7 +106,7 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
     kept = f"torch.ops.aten.copy_(torch.ops.aten.select(losses, 0, step), {recorder.name(loss)})"
     # A layer that works in place would overwrite the data.
     own = ["x = torch.clone(x)"] if recorder.overwrites_batch else []
-    body = [*own, *recorder.lines, kept, *(() if update is None else update.lines)]
+    body = [*own, *_lines(recorder, seeks), kept, *(() if update is None else update.lines)]
     returned = [] if update is not None else [gradients[parameter] for parameter in learned]
     text = HEAD + "".join(f"    c{i} = c[{i}]\n" for i in range(len(recorder.constants)))
     text += "".join(f"    {name} = inputs\n" for name in dict.fromkeys(returned)) + BATCH
@@ -116,3 +118,9 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
     except RuntimeError as error:
         raise NotRecordable(f"torch's interpreter refuses it: {str(error).strip().splitlines()[0]}") from error
     return Replay(function, constants, tuple(learned), update)
+
+
+def _lines(recorder: Recorder, seeks: bool) -> list[str]:
+    """Return the lines of a step; where that is wanted, each operator in the fastest way that has its bits."""
+    ways = selected(recorder.calls) if seeks else {}
+    return [line for number, one in enumerate(recorder.lines) for line in ways.get(number, (one,))]

@@ -21,11 +21,13 @@ from zoo.data import Rows
 from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
+from zoo.training.selection import same_bits
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
 
 SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent
 PAYS = 0.5  # seconds of plain steps to come; recording and proving take about a tenth of it
+SEEKS = 300  # steps to come; trying other ways to compute the operators of one takes as long as 25 steps
 LARGEST = 2**28  # bytes of weights and optimizer state; a proof holds two copies
 STRETCH = 0.05  # seconds between two looks at the clock and at signals
 PLAIN = 3  # steps before one is recorded: kernels choose their ways, optimizers make their state
@@ -183,7 +185,8 @@ class Strides:
             loss = stepper.loss(inputs, targets)
             _take_gradients(loss, state.optimizer)
         try:
-            self.replay = replay_of(recorder, loss, state.optimizer, self.moves)
+            seeks = self.to_come - self._done > SEEKS
+            self.replay = replay_of(recorder, loss, state.optimizer, self.moves, seeks)
         except NotRecordable as error:
             self._give_up(str(error))
         losses[state.step] = loss.detach()
@@ -202,7 +205,7 @@ class Strides:
         replayed, loss, gradients = Snapshot.of(state), losses[number].clone(), replay.gradients()
         before.restore(state)
         losses[number] = stepper.gradients(*self.feed.batch(order, state.epoch, number))
-        same = all(_same(one, two) for one, two in zip(gradients, replay.gradients(), strict=True))
+        same = all(same_bits(one, two) for one, two in zip(gradients, replay.gradients(), strict=True))
         if replay.update is None:
             same = same and replayed.same(Snapshot.of(state))
             stepper.clip()
@@ -213,7 +216,7 @@ class Strides:
         state.step = number + 1
         stepper.after_move(True)
         self.proofs -= 1
-        if failure or not same or not _same(loss, losses[number]):
+        if failure or not same or not same_bits(loss, losses[number]):
             self._give_up(failure or "replayed steps differ from plain ones in their bits")
 
     def _give_up(self, reason: str) -> None:
@@ -255,7 +258,7 @@ class Snapshot:
     def same(self, other: Snapshot) -> bool:
         """Return whether all is the same bit for bit."""
         pairs = zip(self.tensors, other.tensors, strict=True)
-        return torch.equal(self.generator, other.generator) and all(_same(one, two) for one, two in pairs)
+        return torch.equal(self.generator, other.generator) and all(same_bits(one, two) for one, two in pairs)
 
 
 def _tensors(state: State) -> Iterable[Tensor]:
@@ -263,12 +266,3 @@ def _tensors(state: State) -> Iterable[Tensor]:
     yield from state.model.buffers()
     for values in state.optimizer.state.values():
         yield from (value for value in values.values() if isinstance(value, Tensor))
-
-
-def _same(one: Tensor, two: Tensor) -> bool:
-    """Return whether two tensors have the same bits; a NaN is the same as itself."""
-    return one.shape == two.shape and torch.equal(_bytes(one), _bytes(two))
-
-
-def _bytes(tensor: Tensor) -> Tensor:
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8)
