@@ -144,8 +144,8 @@ def test_trials_that_are_worse_are_pruned(write: Write) -> None:
     pruned = [trial for trial in result.trials if trial.state == "pruned"]
     assert pruned
     for trial in pruned:
-        assert 0 < trial.epochs < 6
-        assert len(Run(Path(trial.run or "")).rows()) == trial.epochs
+        assert 0 < trial.measurements < 6
+        assert len(Run(Path(trial.run or "")).rows()) == trial.measurements
     assert len([trial for trial in result.trials if trial.state == "complete"]) + len(pruned) == 10
 
 
@@ -250,7 +250,7 @@ def test_a_trial_that_is_interrupted_goes_on_to_the_same_measurements(
         lines.write('{"epoch": 3, "error": "a row without the metric"}\n')
     rest = tune(tuning(name, 3, out=Path("parts")), True, 1)
     assert drawn(rest.trials)[:2] == drawn(whole.trials)[:2]
-    assert (len(rest.trials), rest.trials[1].number, rest.trials[1].epochs) == (3, 2, 4)
+    assert (len(rest.trials), rest.trials[1].number, rest.trials[1].measurements) == (3, 2, 4)
     assert not Path("parts/trials/0001").exists()
 
 
@@ -331,7 +331,7 @@ def test_workers_share_the_trials_and_a_killed_search_goes_on(write: Write, here
     assert done.returncode == 0, done.stderr
     record = json.loads(done.stdout)
     assert [trial["state"] for trial in record["trials"]] == ["complete"] * 3
-    assert {trial["epochs"] for trial in record["trials"]} == {12}
+    assert {trial["measurements"] for trial in record["trials"]} == {12}
     with sqlite3.connect(trials.parent / "tune.db") as database:
         ((running,),) = database.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchall()
     assert running == 0

@@ -174,7 +174,7 @@ class Harmful:
         ("x.pt", b"no tensors", "cannot be read: "),
         ("x.safetensors", b"no tensors", "cannot be read: "),
         ("list.pt", [1, 2], "holds something else than named tensors"),
-        ("nested.pt", {"model": {"0.weight": torch.zeros(1)}}, "holds something else than named tensors"),
+        ("nested.pt", {"net": {"0.weight": torch.zeros(1)}}, "holds something else than named tensors"),
         ("harmful.pt", {"0.weight": Harmful()}, "cannot be read: "),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",

@@ -18,6 +18,11 @@ NEVER = 2**31 - 1  # bytes at the end of the heap before they are given back
 LITTLE = 2**32  # bytes that are taken for free where the system does not say
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def rest() -> None:
     """Let threads sleep while they wait; call it before torch is imported.
 

@@ -28,9 +28,9 @@ from zoo.strict import LARGEST_SIZE
 from zoo.study import CONTINUES, PROBLEM, counted, reaching, try_again
 from zoo.trainer import resume_run, train_run
 from zoo.training.interruption import Interruption
-from zoo.training.threads import settled_threads
+from zoo.training.threads import settled_threads, share_cores
 from zoo.training.watching import Moment, Row
-from zoo.tuning import EPOCHS, Ended, Found, Tuning, ended, found, measurements, shown
+from zoo.tuning import MEASURED, Ended, Found, Tuning, ended, found, measurements, shown
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -45,9 +45,9 @@ class _Failed(Exception):
 
 
 class _Reporter:
-    """Tells the study of a trial's epochs, or other measurements, and ends the trial where it is among the worse.
+    """Tells the study of a trial's measurements, and ends the trial where it is among the worse.
 
-    A long training reports every so many epochs; so do all trials of that length, at the same ones.
+    A long training reports every so many of them; so do all trials of that length, at the same ones.
     """
 
     def __init__(self, trial: optuna.Trial, metric: str, checked: CheckedSpec) -> None:
@@ -55,25 +55,25 @@ class _Reporter:
         self._steps = checked.spec.train.evaluate_every
         """Steps from one measurement to the next, where epochs are not what is measured."""
         several = measurements(checked)
-        self._epochs = several or LARGEST_SIZE  # not known before the data is read
+        self._last = several or LARGEST_SIZE  # not known before the data is read
         self._every = max(1, -(-(several or 0) // MOST_REPORTS))
         self._told: set[int] = set()
-        self.epoch = 0
+        self.measured = 0
 
     def on_step(self, moment: Moment) -> None:
         """Say nothing: a trial is told when it ends."""
 
     def report(self, row: Row) -> bool:
-        """Note the measurements of an epoch; return whether the trial may end after it."""
-        self.epoch = int(row["epoch"]) if self._steps is None else -(-int(row["step"]) // self._steps)
-        due = self.epoch % self._every == 0
-        if due and self.epoch not in self._told:
-            self._told.add(self.epoch)
-            self._trial.report(float(row[self._metric]), self.epoch)
-        return due and self.epoch < self._epochs
+        """Note a measurement; return whether the trial may end after it."""
+        self.measured = int(row["epoch"]) if self._steps is None else -(-int(row["step"]) // self._steps)
+        due = self.measured % self._every == 0
+        if due and self.measured not in self._told:
+            self._told.add(self.measured)
+            self._trial.report(float(row[self._metric]), self.measured)
+        return due and self.measured < self._last
 
     def on_row(self, row: Row) -> None:
-        """Report an epoch, and end a trial that is worse than others were then.
+        """Report a measurement, and end a trial that is worse than others were then.
 
         Raises:
             TrialPruned: it is.
@@ -128,7 +128,11 @@ def work(tuning: Tuning, study: optuna.Study, interruption: Interruption) -> Non
 
 def in_words(trial: Ended, metric: str) -> str:
     """Return a trial in one line: "trial 0003: validation_loss 0.0123  optimizer.lr 0.001"."""
-    outcome = f"{trial.state} after {trial.epochs} epochs" if trial.value is None else f"{metric} {trial.value:.6g}"
+    outcome = (
+        f"{trial.state} after {trial.measurements} measurements"
+        if trial.value is None
+        else f"{metric} {trial.value:.6g}"
+    )
     problem = f" ({trial.problem})" if trial.problem else ""
     values = "".join(f"  {name} {shown(value)}" for name, value in trial.parameters.items())
     return f"trial {trial.number:04}: {outcome}{problem}{values}"
@@ -180,11 +184,11 @@ def _train(tuning: Tuning, trial: optuna.Trial, checked: CheckedSpec) -> float:
                     reporter.report(row)
             run = begun if begun.weights_file.is_file() else resume_run(begun, tuning.device, reporter)
     except Diverged as error:
-        trial.report(math.nan, reporter.epoch + 1)  # the worst there is
+        trial.report(math.nan, reporter.measured + 1)  # the worst there is
         trial.set_user_attr(PROBLEM, error.message.partition(". The metrics")[0])
         raise optuna.TrialPruned from error
     finally:
-        trial.set_user_attr(EPOCHS, reporter.epoch)
+        trial.set_user_attr(MEASURED, reporter.measured)
     return float(run.measurements()[metric])
 
 
@@ -208,7 +212,7 @@ def _spread(tuning: Tuning, workers: int, interruption: Interruption) -> None:
     context = multiprocessing.get_context("spawn")
     errors: SimpleQueue[tuple[str, str]] = context.SimpleQueue()
     processes: list[BaseProcess] = [
-        context.Process(target=_labour, args=(tuning, errors, os.getpid())) for _ in range(workers)
+        context.Process(target=_labour, args=(tuning, errors, workers, os.getpid())) for _ in range(workers)
     ]
     with _deaf():
         for process in processes:
@@ -239,8 +243,9 @@ def _deaf() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _labour(tuning: Tuning, errors: SimpleQueue[tuple[str, str]], parent: int) -> None:
-    """Run trials in a process of its own, which ends with its parent."""
+def _labour(tuning: Tuning, errors: SimpleQueue[tuple[str, str]], workers: int, parent: int) -> None:
+    """Run trials in a process of its own, one of so many, which ends with its parent."""
+    share_cores(workers)
     os.setsid()  # the terminal's Ctrl-C is the parent's to hear
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:

@@ -29,7 +29,7 @@ from zoo.source import Source
 from zoo.study import PROBLEM, SeededSampler, counted, open_study, pruner_of, running, study_name, suggest, take_up
 
 DATABASE, BEST, TRIALS, LOCK = "tune.db", "best.json", "trials", ".lock"
-EPOCHS = "epochs"
+MEASURED = "measurements"
 """The attribute of a trial that says how many it trained."""
 
 
@@ -147,7 +147,8 @@ class Ended:
     """complete, pruned, diverged or failed."""
     value: float | None
     """What the trials are compared by; None where it is not complete."""
-    epochs: int
+    measurements: int
+    """How often it was measured: after each epoch, or every train.evaluate_every steps."""
     parameters: Mapping[str, Any]
     """The drawn values, by the paths of their searches."""
     run: str | None
@@ -221,7 +222,7 @@ def ended(tuning: Tuning, trial: FrozenTrial) -> Ended:
         trial.number,
         states[trial.state],
         trial.value if complete else None,
-        trial.user_attrs.get(EPOCHS, 0),
+        trial.user_attrs.get(MEASURED, 0),
         parameters,
         str(folder) if folder.is_dir() else None,
         problem,

@@ -115,6 +115,8 @@ def read_tensors(source: str) -> Tensors:
         record: object = torch.load(path, map_location="cpu", weights_only=True)
     except (*UNREADABLE, SafetensorError) as error:
         raise RunError(f"{path} cannot be read: {reason(error)}", NAMEABLE) from error
+    if isinstance(record, dict) and isinstance(record.get("model"), dict):
+        record = record["model"]  # a checkpoint of zoo, of any version, and of many other programs
     if not isinstance(record, dict) or not all(
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in record.items()
     ):

@@ -225,6 +225,12 @@ def test_a_test_loss_that_diverges_is_told() -> None:
         list(training(spec, training_state.begin(spec, CPU)).run())
 
 
+def test_a_test_loss_that_diverges_amid_an_epoch_is_told_with_its_step() -> None:
+    spec = checked(optimizer__lr=1e20, train={"epochs": 1, "batch_size": 4, "evaluate_every": 1})
+    with pytest.raises(Diverged, match=r"the test loss in epoch 1, after step 1 of 5, is (inf|nan); the last finite"):
+        list(training(spec, training_state.begin(spec, CPU)).run())
+
+
 def test_the_loss_is_shown_while_training() -> None:
     spec = checked()
     running = training(spec, training_state.begin(spec, CPU))

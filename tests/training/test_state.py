@@ -20,6 +20,7 @@ from zoo.source import Source
 from zoo.training.loop import Training
 from zoo.training.state import begin, resume, save, write_record
 from zoo.training.watching import Moment, Row
+from zoo.warm_start import read_tensors
 
 CPU = torch.device("cpu")
 SPEC = check(Source("spec.json", "", linear()))
@@ -199,6 +200,21 @@ def test_a_key_that_is_absent_is_told(tmp_path: Path, key: str) -> None:
     write_record(path, record)
     with pytest.raises(RunError, match=r"is damaged: it is a dictionary of "):
         resume(path, ADAM, CPU, ROWS)
+
+
+@pytest.mark.parametrize(("changes", "found"), [({"format": 3}, 3), ({"format": None}, 1)])
+def test_a_checkpoint_of_another_version_is_called_so_and_gives_its_weights(
+    tmp_path: Path, changes: Record, found: int
+) -> None:
+    path = tmp_path / "last.pt"
+    record = {key: value for key, value in (half_way(path) | changes | {"newer": 1}).items() if value is not None}
+    write_record(path, record)
+    with pytest.raises(RunError, match=rf"another version of zoo \(format {found}, this one reads 2\)\n.*init"):
+        resume(path, ADAM, CPU, ROWS)
+    weights = read_tensors(str(path))
+    assert {name: tensor.tolist() for name, tensor in weights.items()} == {
+        name: tensor.tolist() for name, tensor in record["model"].items()
+    }
 
 
 @pytest.mark.parametrize("record", [None, 1, "x", [], {}, torch.zeros(2)], ids=repr)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from zoo.check import check_file
-from zoo.training.threads import settle_threads
+from zoo.training import threads
+from zoo.training.threads import settle_threads, share_cores
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +34,15 @@ def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     settle_threads(check_file("linear3"))
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(("cores", "processes", "expected"), [(8, 4, 2), (2, 4, 1), (64, 4, 3)])
+def test_processes_share_the_cores_and_none_takes_more_than_torch_gave_it(
+    cores: int, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    share_cores(processes)
+    assert torch.get_num_threads() == expected
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    share_cores(64)
+    assert torch.get_num_threads() == expected

@@ -15,7 +15,8 @@ class WarmStart(Initializer):
     """Weights of another training: the only initializer without a type, known by its "from"."""
 
     source: Annotated[str, Field(alias="from", min_length=1, max_length=4096)]
-    """A run, or a file of tensors: .safetensors, or a state dict as .pt or .pth. Relative to where the command runs."""
+    """A run, or a file of tensors: .safetensors, or a state dict or checkpoint as .pt or .pth. Relative to where the
+    command runs."""
     match: Patterns | None = None
     """Names of the tensors of this model that are filled; null fills all. "!" in front excludes."""
     by: Literal["name", "order"] = "name"

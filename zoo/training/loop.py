@@ -185,7 +185,7 @@ class Training:
             row["step"] = plan.stretch(state.evaluations)[1]
         row |= {"lr": rate_of(state), "train_loss": train_loss}
         try:
-            row |= measure(checked, state, self.held_out)
+            row |= measure(checked, state, self.held_out, plan.steps)
         except WorkerLost as error:
             self._give_up(error, pace)
             raise

@@ -16,8 +16,14 @@ from zoo.training.state import State
 from zoo.training.watching import Row
 
 
-def measure(checked: CheckedSpec, state: State, held_out: Mapping[Split, HeldOut]) -> Row:
+def measure(checked: CheckedSpec, state: State, held_out: Mapping[Split, HeldOut], steps: int) -> Row:
     """Return the loss and the metrics of the validation split, where there is one, and of the test split.
+
+    Args:
+        checked: the spec.
+        state: as it stands.
+        held_out: the splits.
+        steps: how many an epoch has.
 
     Raises:
         Diverged: one of them is NaN or infinite.
@@ -28,9 +34,10 @@ def measure(checked: CheckedSpec, state: State, held_out: Mapping[Split, HeldOut
         measured = held_out[split].evaluate(state.measured) if split in held_out else {}
         for name, value in measured.items():
             if not math.isfinite(value):
+                ended, epoch = state.step == steps, state.epoch + 1
+                where = f"after epoch {epoch}" if ended else f"in epoch {epoch}, after step {state.step} of {steps},"
                 raise Diverged(
-                    f"the {split} {name} after epoch {state.epoch + 1} is {value}; "
-                    f"the last finite loss: {state.last_loss:.6g}, in training",
+                    f"the {split} {name} {where} is {value}; the last finite loss: {state.last_loss:.6g}, in training",
                     calmer(checked, rate_of(state)),
                 )
             found[f"{split}_{name}"] = value

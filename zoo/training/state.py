@@ -25,6 +25,8 @@ from zoo.seal import require_seal, sealed_archive
 from zoo.training.form import described, is_number, is_whole, require_form
 from zoo.warm_start import UNREADABLE
 
+FORMAT = 2  # of what a checkpoint holds; counted up when that changes. The first one did not say its number
+
 
 @dataclass
 class State:
@@ -158,6 +160,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 def _record(state: State) -> dict[str, Any]:
     """Return what a checkpoint holds."""
     return {
+        "format": FORMAT,
         "spec_sha256": state.spec_sha256,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -189,7 +192,7 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
         rows: how many an epoch has.
 
     Raises:
-        RunError: the checkpoint is absent, damaged, or of another spec.
+        RunError: the checkpoint is absent, damaged, of another spec, or written by another version of zoo.
     """
     torch.manual_seed(checked.spec.train.seed)
     state = _state(checked, build_model(checked), device, rows)  # what the spec loads is in the checkpoint
@@ -200,6 +203,7 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
         require_seal(path)
         # Any: torch.load has no better type; _require looks at every value.
         record: Any = torch.load(path, map_location="cpu", weights_only=True)
+        _require_format(record, path)
         another = isinstance(record, dict) and record.get("spec_sha256", state.spec_sha256) != state.spec_sha256
         if not another:
             _require(record, state, checked, rows)
@@ -209,6 +213,24 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
     if another:
         raise RunError(f"the checkpoint {path} is of another spec", remedy)
     return state
+
+
+# Any: what was found in a file.
+def _require_format(record: Any, path: Path) -> None:
+    """Refuse a checkpoint that another version of zoo wrote.
+
+    Raises:
+        RunError: it is one.
+    """
+    if not isinstance(record, dict) or not {"spec_sha256", "model"} <= record.keys():
+        return  # damaged
+    found = record.get("format", 1)
+    if is_whole(found) and found != FORMAT:
+        message = (
+            f"the checkpoint {path} was written by another version of zoo (format {found}, this one reads {FORMAT})"
+        )
+        remedy = f'go on with that version; or train anew from its weights: "init": {{"from": "{path}"}} in the spec'
+        raise RunError(message, remedy)
 
 
 def _restore(state: State, record: dict[str, Any]) -> None:

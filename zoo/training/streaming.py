@@ -8,7 +8,6 @@ one, which dropout and the order of the rows follow from.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import signal
 import sys
@@ -25,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from zoo.build import chain
 from zoo.data.augmentation import augmented
 from zoo.data.stored import Stored
+from zoo.economy import cores
 from zoo.errors import DataError, WorkerLost
 from zoo.transforms import Transform
 
@@ -191,8 +191,7 @@ def default_workers(laborious: bool) -> int:
     """Return how many processes read a split."""
     if not laborious:
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_WORKERS, cores)
+    return min(MOST_WORKERS, cores())
 
 
 def _as_it_is(step: object) -> object:

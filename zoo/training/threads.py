@@ -15,12 +15,19 @@ import torch
 
 from zoo.check import CheckedSpec
 from zoo.costs import has_small_steps
+from zoo.economy import cores
 
 
 def settle_threads(checked: CheckedSpec) -> None:
     """Use one thread where steps are small, unless OMP_NUM_THREADS says how many."""
     if "OMP_NUM_THREADS" not in os.environ and has_small_steps(checked):
         torch.set_num_threads(1)
+
+
+def share_cores(processes: int) -> None:
+    """Use the part of the cores that one of so many processes has, unless OMP_NUM_THREADS says how many."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // processes)))
 
 
 @contextmanager
