@@ -152,7 +152,7 @@ def _judge(output: str, question: str, answers: Answers, whole: Comparison | Non
         return _verdict(told, "equal" if same else "different", "the model's own output is not finite", rows)
     if not np.isfinite(its).all():
         return _verdict(told, "different", "the file's output is not finite", rows)
-    numbers = rows | _errors(r64, mine, its) | {"reaction": _ratio(_rms(_differences(truth)), _rms(r64))}
+    numbers = rows | _errors(r64, mine, its) | {"reaction": reaction(truth)}
     numbers |= _limits(numbers, _rms(r64), whole)
     for kind in ("rms", "max"):
         error, limit = numbers[f"file_{kind}"], numbers[f"{kind}_limit"]
@@ -190,6 +190,11 @@ def _verdict(told: tuple[str, str], verdict: Verdict, reason: str, numbers: dict
     return Comparison(
         output=output, question=question, verdict=verdict, reason=reason, rows=int(numbers["rows"]), **finite
     )
+
+
+def reaction(batches: Sequence[Array]) -> float:
+    """Return the rms difference of neighbouring rows' outputs over the rms of the outputs."""
+    return _ratio(_rms(_differences(batches)), _rms(pooled(batches)))
 
 
 def _differences(batches: Sequence[Array]) -> Array:

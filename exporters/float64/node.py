@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import onnx
 from torch import Tensor
 
 from zoo.errors import ProofFailed
 
+MOST_PARTS = 64  # of a fraction
 SILENT = {
     *("alpha", "beta", "cubic_coeff_a", "dilations", "extrapolation_value", "group"),
     *("hidden_size", "kernel_shape", "momentum", "nearest_mode", "ratio", "seed", "stash_type"),
@@ -40,8 +43,8 @@ class Node:
         return self.attributes.get(name, default)
 
     def number(self, name: str, default: float) -> float:
-        """Return an attribute that is a float."""
-        return float(self.get(name, default))
+        """Return an attribute that is a float: the number that its float32 stands for."""
+        return meant(float(self.get(name, default)))
 
     def count(self, name: str, default: int) -> int:
         """Return an attribute that is a whole number."""
@@ -71,6 +74,18 @@ class Node:
 
 Operator = Callable[..., Tensor | Sequence[Tensor]]
 """operator(node, *inputs) -> its output, or all of them; an input that is left out is None."""
+
+
+def meant(single: float) -> float:
+    """Return the short decimal or the small fraction that a float32 is the rounding of; itself where there is none.
+
+    An attribute holds float32 alone. Torch has the epsilon 0.001 and the slope 1/6 in double precision, and in a deep
+    model the difference of 5e-8 grows beyond what the graph may be off.
+    """
+    for near in (float(f"{single:.6g}"), float(Fraction(single).limit_denominator(MOST_PARTS))):
+        if np.float32(near) == np.float32(single):
+            return near
+    return single
 
 
 def whole(tensor: Tensor | None) -> list[int] | None:

@@ -16,6 +16,7 @@ from exporters import onnx as exporter
 from exporters import structure
 from exporters.bundle import Destination, publish
 from exporters.subject import Subject
+from exporters.tolerance import reaction
 from exporters.verification import verify
 from faults import FORMATS, contents, plant, plant_fault
 from zoo.errors import ProofFailed
@@ -135,3 +136,39 @@ def test_what_is_drawn_leaves_the_module_alone_and_no_constant_but_what_is_not_l
     assert not norm.training
     seen = found.get_submodule("0")(constant.rows[: structure.ROWS])
     torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)).detach())
+
+
+@pytest.fixture
+def deaf() -> nn.Sequential:
+    """Convolutions without normalisation whose small weights leave little of what they are given."""
+    torch.manual_seed(0)
+    layers: list[nn.Module] = []
+    for _ in range(4):
+        layers += [nn.Conv2d(2, 2, 3, padding=1), nn.ReLU()]
+    module = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with torch.no_grad():
+        for tensor in module.parameters():
+            tensor.mul_(0.1 if tensor.dim() > 1 else 0)
+    return module
+
+
+@pytest.mark.parametrize(("enough", "least", "most"), [(0, 0.0, 0.02), (structure.ENOUGH, 0.1, 10.0)])
+def test_drawn_weights_react_where_nothing_is_normalised(
+    deaf: nn.Sequential, enough: int, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(structure, "ENOUGH", enough)
+    rows = torch.rand(8, 2, 6, 6, generator=torch.Generator().manual_seed(0))
+
+    with torch.no_grad():
+        answers = structure.drawn(deaf, rows)(rows).double()
+
+    assert least <= reaction([answers.numpy()]) <= most
+
+
+def test_what_reacts_by_itself_is_not_spread(images: MakeSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = images(LAYERS)
+    plain = structure.drawn(subject.module, subject.rows).state_dict()
+    monkeypatch.setattr(structure, "ENOUGH", 0)
+
+    again = structure.drawn(subject.module, subject.rows).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in plain.items())
