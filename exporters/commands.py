@@ -69,10 +69,15 @@ def export(
 
     rest()
     from exporters import request
+    from zoo.finding import find_trained
+
+    wanted = request.read(asked)
+    if not untrained:
+        find_trained(run, overrides)  # before torch is imported: a wrong name is told at once
+
     from exporters.bundle import Destination, publish
     from exporters.subject import find_subject
 
-    wanted = request.read(asked)
     subject = find_subject(run, overrides, untrained)
     if raw:
         from exporters.raw import with_raw_rows

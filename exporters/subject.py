@@ -6,22 +6,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from exporters.outputs import Output
-from zoo import catalog
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
 from zoo.data import Rows
 from zoo.errors import DataError, RunError, UsageError
-from zoo.finding import find_run, newest_run, require_whereabouts
+from zoo.finding import find_trained
 from zoo.run import Run
 from zoo.shapes import Shape
-from zoo.source import find_spec
 from zoo.training.splits import some_rows
 from zoo.training.watching import Row
 
@@ -138,10 +136,7 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         folder = Path("export") / checked.spec.name
         rows = held_out(checked)
         return Subject(fresh_model(checked), checked, rows.inputs, rows.targets, "untrained", folder, {})
-    if reference is not None and _is_spec(reference):
-        require_whereabouts(find_spec(reference), overrides)
-        _refuse_spec(reference)
-    run = find_run(reference, overrides)
+    run = find_trained(reference, overrides)
     _require_own_spec(run)
     rows, folder = held_out(run.checked), run.path / "export"
     return Subject(run.load_model(), run.checked, rows.inputs, rows.targets, "trained", folder, run.measurements())
@@ -162,20 +157,6 @@ def _require_own_spec(run: Run) -> None:
             f"{run.spec_file} was changed after the training: its hash is not the one in {weights.name}",
             f"put the spec back, or train it: zoo train {run.spec_file}",
         )
-
-
-def _is_spec(reference: str) -> bool:
-    """Return whether this names a spec and no run."""
-    named = Path(reference).is_file() or catalog.path_of(reference) is not None
-    return named and not (Path(reference) / "spec.json").is_file() and newest_run(reference) is None
-
-
-def _refuse_spec(reference: str) -> NoReturn:
-    run = newest_run(check_file(reference).spec.name)
-    if run is not None:
-        raise UsageError(f"{reference} is a spec, not a run", f"export its newest run: zoo export {run.path}")
-    remedy = f"train it first: zoo train {reference}; or export fresh weights with --untrained"
-    raise UsageError(f"{reference} is a spec, and no run of it is here", remedy)
 
 
 def held_out(checked: CheckedSpec) -> Rows:

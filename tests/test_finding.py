@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import linear
+from conftest import REPOSITORY, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import UsageError
@@ -116,3 +119,30 @@ def test_the_first_argument_is_a_run_where_there_is_one(
     trained(write)
     found, given = split_run(arguments)
     assert (str(found.path), given) == (run, inputs)
+
+
+UNKNOWN = (
+    ["evaluate", "nosuchrun"],
+    ["reproduce", "nosuchrun"],
+    ["report", "nosuchrun"],
+    ["predict", "nosuchrun", "1,2"],
+    ["export", "nosuchrun", "--onnx"],
+    ["train", "--resume", "nosuchrun"],
+)
+WITHOUT_TORCH = f"""
+import sys
+import cli
+from zoo.errors import UsageError
+sys.modules["torch"] = None
+for command in {UNKNOWN}:
+    try:
+        cli.zoo.main(command, standalone_mode=False)
+    except UsageError as error:
+        assert error.message == "no such run: nosuchrun", error
+"""
+
+
+def test_a_wrong_name_is_told_before_torch_is_imported(here: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from zoo import catalog
+from zoo.check import check_file
 from zoo.data import DATA, Data
 from zoo.errors import RunError, UsageError
 from zoo.files import json_object
 from zoo.nearest import suggestion
 from zoo.run import RUNS, Run
+from zoo.source import find_spec
 
 
 def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool = True) -> Run:
@@ -33,6 +37,32 @@ def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool =
     known = list(dict.fromkeys(name for run in _runs_here() for name in (str(run.path), _spec_name(run))))
     remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"
     raise UsageError(f"no such run: {reference}", remedy)
+
+
+def find_trained(reference: str | None, overrides: Sequence[str] = ()) -> Run:
+    """Return the run a person means to export.
+
+    Raises:
+        UsageError: there is no such run, a spec is named where a run is meant, or an override is not of the data.
+    """
+    if reference is not None and _is_spec(reference):
+        require_whereabouts(find_spec(reference), overrides)
+        _refuse_spec(reference)
+    return find_run(reference, overrides)
+
+
+def _is_spec(reference: str) -> bool:
+    """Return whether this names a spec and no run."""
+    named = Path(reference).is_file() or catalog.path_of(reference) is not None
+    return named and not (Path(reference) / "spec.json").is_file() and newest_run(reference) is None
+
+
+def _refuse_spec(reference: str) -> NoReturn:
+    run = newest_run(check_file(reference).spec.name)
+    if run is not None:
+        raise UsageError(f"{reference} is a spec, not a run", f"export its newest run: zoo export {run.path}")
+    remedy = f"train it first: zoo train {reference}; or export fresh weights with --untrained"
+    raise UsageError(f"{reference} is a spec, and no run of it is here", remedy)
 
 
 def newest_run(name: str | None, ended: bool = True) -> Run | None:

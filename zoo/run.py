@@ -4,6 +4,8 @@
 
     runs/NAME/  spec.json  environment.json  metrics.jsonl  model.safetensors  checkpoints/last.pt  evaluation.json
                 report.html  metrics.csv  tensorboard/
+
+A run is found and looked at without torch, which is imported where its tensors are wanted.
 """
 
 from __future__ import annotations
@@ -12,22 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
-from zoo.build import bare_model
 from zoo.check import CheckedSpec, check_file
-from zoo.device import find_device
 from zoo.errors import RunError, reason
 from zoo.files import json_object
 from zoo.seal import SealError, require_seal
-from zoo.training.evaluation import Observer, Recovered, evaluate, recovered
-from zoo.training.objective import objective_of
-from zoo.training.splits import open_splits, target_rows
 from zoo.training.watching import Row
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from zoo.training.evaluation import Observer, Recovered
 
 RUNS = Path("runs")
 
@@ -160,6 +158,9 @@ class Run:
         if not self.weights_file.is_file():
             remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
             raise RunError(f"{self.path} has no weights: its training did not end", remedy)
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
             require_seal(self.weights_file)
             return load_file(self.weights_file)
@@ -172,6 +173,8 @@ class Run:
         Raises:
             RunError: the weights are absent, damaged, or of another architecture.
         """
+        from zoo.build import bare_model
+
         model = bare_model(self.checked)
         try:
             model.load_state_dict(self.weights())
@@ -188,6 +191,11 @@ def evaluate_run(
     Raises:
         ZooError: the weights, the data or the device are not here.
     """
+    from zoo.device import find_device
+    from zoo.training.evaluation import evaluate
+    from zoo.training.objective import objective_of
+    from zoo.training.splits import open_splits, target_rows
+
     device = find_device(device_name)
     model = run.load_model().to(device)
     rows = open_splits(run.checked, device, ["test"])["test"]
@@ -198,6 +206,8 @@ def evaluate_run(
 
 def recovered_parameters(run: Run) -> list[Recovered]:
     """Return what was learned beside what made the data, where the data knows that."""
+    from zoo.training.evaluation import recovered
+
     return recovered(run.load_model(), run.checked.spec.data.truth().parameters)
 
 

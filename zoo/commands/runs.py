@@ -27,11 +27,13 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
 
     settle()
     show_notes()
-    from zoo import console, reproduction
     from zoo.finding import find_run
+
+    found = find_run(run, overrides)  # before torch is imported: a wrong name is told at once
+
+    from zoo import console, reproduction
     from zoo.progress import TrainingProgress
 
-    found = find_run(run, overrides)
     with TrainingProgress() as progress:
         made = reproduction.reproduce(found, device, progress)
     console.print_reproduction(made, as_json)
@@ -46,15 +48,17 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
 @json_option
 def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: bool) -> None:
     """Measure a run's model on the test split."""
-    from zoo import console
     from zoo.economy import settle
 
     settle()
     from zoo.finding import find_run
+
+    found = find_run(run, overrides)
+
+    from zoo import console
     from zoo.report.writing import measure_run
     from zoo.run import recovered_parameters
 
-    found = find_run(run, overrides)
     show_notes()
     metrics, evaluation = measure_run(found, device)
     confusion = evaluation.confusion
@@ -77,11 +81,13 @@ def report(runs: tuple[str, ...], out: Path | None, overwrite: bool, as_json: bo
 
     One RUN is written to RUN/report.html, several to report.html in the current folder; -o says otherwise.
     """
-    from zoo import console
     from zoo.finding import find_run
-    from zoo.report.writing import report_run, report_runs
 
     found = [find_run(run) for run in runs] or [find_run(None)]
+
+    from zoo import console
+    from zoo.report.writing import report_run, report_runs
+
     if len(found) == 1:
         if overwrite and out is None:
             raise UsageError("RUN/report.html is always written anew", "leave out --overwrite, or name a file with -o")
@@ -102,11 +108,13 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     unknown = [argument for argument in arguments if argument.startswith("--")]
     if unknown:
         raise UsageError(f"zoo predict has no option {unknown[0]}", "write --json, or ./ before a file's name")
-    from zoo import console
     from zoo.finding import split_run
-    from zoo.prediction import predict_inputs
 
     run, inputs = split_run(arguments)
+
+    from zoo import console
+    from zoo.prediction import predict_inputs
+
     console.print_predictions(predict_inputs(run, inputs), as_json)
 
 

@@ -118,12 +118,15 @@ def _train(
 
 def _resume(reference: str, overrides: tuple[str, ...], device: str, world: World | None, as_json: bool) -> None:
     from zoo.finding import find_run
+
+    run = find_run(reference, overrides, ended=False)
+
     from zoo.progress import watching
     from zoo.trainer import resume_run
     from zoo.training.distributed import World
     from zoo.training.threads import settle_threads
 
-    run, world = find_run(reference, overrides, ended=False), world or World.alone
+    world = world or World.alone
     settle_threads(run.checked)
     with watching(world.leads) as progress:
         resume_run(run, device, progress, world)
