@@ -36,6 +36,13 @@ def test_a_value_that_nobody_wrote_is_a_default(here: Path, write: Write) -> Non
     assert found["train.seed"].origin == "default"
 
 
+def test_the_direction_of_a_metric_is_inferred(here: Path, write: Write) -> None:
+    train = {"epochs": 2, "batch_size": 4, "early_stopping": {"metric": "r2_score"}}
+    spec = linear(data__validation=0.2) | {"metrics": [{"type": "R2Score"}], "train": train}
+    found = found_in(write(spec))["train.early_stopping.mode"]
+    assert (found.value, found.origin) == ("max", "inferred from the metric")
+
+
 def test_an_override_is_named(here: Path, write: Write) -> None:
     found = found_in(write(linear()), "train.epochs=7")
     assert (found["train.epochs"].value, found["train.epochs"].origin) == (7, "--set train.epochs=7")

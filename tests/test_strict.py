@@ -295,7 +295,7 @@ def test_a_document_holds_json_values_alone(document: Document) -> None:
         (LayerNorm(type="LayerNorm"), {"type": "LayerNorm", "eps": 1e-5, "elementwise_affine": True, "bias": True}),
         (
             EarlyStopping(patience=3),
-            {"metric": "loss", "mode": "min", "patience": 3, "min_delta": 0.0, "restore_best": True},
+            {"metric": "loss", "patience": 3, "min_delta": 0.0, "restore_best": True},
         ),
         (
             Layered(layers=(Linear(type="Linear", out_features="classes"),)),

@@ -19,6 +19,7 @@ from zoo.shapes import Shape
 from zoo.source import Source
 from zoo.spec import Spec, parse
 from zoo.templates import written_out
+from zoo.transforms.geometry import Resize
 
 __all__ = ["RESERVED", "CheckedSpec", "PlacedLayer", "check", "check_file"]
 
@@ -81,7 +82,7 @@ def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
 
 
 def _looked_up(source: Source, spec: Spec) -> Spec:
-    """Return the spec with what its data finds in files, such as the names of the classes, written into it.
+    """Return the spec with what follows from others written into it, such as the names of the classes in files.
 
     Raises:
         SpecError: the files are absent or hold something else.
@@ -93,7 +94,7 @@ def _looked_up(source: Source, spec: Spec) -> Spec:
         where = spec.data.whereabouts[:1] or ("type",)
         path: Path = ("data", error.option if isinstance(error, OptionError) else where[0])
         raise SpecError((source.problem(path, error.message, error.remedy),)) from error
-    return spec.model_copy(update={"data": data})
+    return spec.model_copy(update={"data": data}).directed()
 
 
 def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:
@@ -107,11 +108,24 @@ def _transformed(source: Source, spec: Spec, example: Example, problems: list[Pr
         problems.append(source.problem(("data", "augmentation"), message, "make both sizes alike"))
         return None
     if {"H", "W"} & set(fixed.dims):
-        message = f"the images have sizes of their own, {fixed}, but the model needs one size"
-        remedy = 'add {"type": "Resize", "size": [224, 224]} to data.transforms'
-        problems.append(source.problem(("data", "transforms"), message, remedy))
+        problems.append(_no_one_size(source, spec, fixed))
         return None
     return fixed
+
+
+def _no_one_size(source: Source, spec: Spec, given: Shape) -> Problem:
+    """Return the problem of images that keep sizes of their own, which a Resize to a single number lets them."""
+    resized = [(place, one) for place, one in spec.data.route(False) if isinstance(one, Resize)]
+    place, last = resized[-1] if resized else ((), None)
+    if last is None or isinstance(last.size, tuple):
+        message = f"the images have sizes of their own, {given}, but the model needs one size"
+        remedy = 'add {"type": "Resize", "size": [224, 224]} to data.transforms'
+        return source.problem(("data", "transforms"), message, remedy)
+    side = last.size or last.max_size
+    message = "Resize to one side keeps the images' proportions, and so sizes of their own; the model needs one size"
+    remedy = f'write "size": [{side}, {side}]'
+    remedy += f', or put {{"type": "CenterCrop", "size": {side}}} below it' if last.size is not None else ""
+    return source.problem(("data", *place, "size" if last.size is not None else "max_size"), message, remedy)
 
 
 def _routed(source: Source, spec: Spec, example: Example, training: bool, problems: list[Problem]) -> Shape | None:

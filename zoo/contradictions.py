@@ -174,11 +174,12 @@ def _scheduler_problems(checked: CheckedSpec) -> Iterator[Problem]:
         yield from _watching_problems(checked, ("scheduler",), type(scheduler).__name__, scheduler.watched, mode)
 
 
-def _watching_problems(checked: CheckedSpec, path: Path, watcher: str, watched: str, mode: str) -> Iterator[Problem]:
+def _watching_problems(
+    checked: CheckedSpec, path: Path, watcher: str, watched: str, mode: str | None
+) -> Iterator[Problem]:
     """Yield what keeps somebody from looking at a measurement of the validation split for the better."""
     spec = checked.spec
-    directions = {"loss": "min"} | {metric.name: metric.better for metric in spec.metrics}
-    known, better = list(directions), directions.get(watched, mode)
+    known, better = list(spec.directions), spec.directions.get(watched, mode)
     if better != mode:
         message = f"{watched} is better when it is {'more' if better == 'max' else 'less'}"
         yield checked.source.problem((*path, "mode"), message, f'write "mode": "{better}"')

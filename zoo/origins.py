@@ -76,7 +76,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 def _origin(source: Source, path: Path) -> str:
     if not _written(source.value, path):
-        return DEFAULT
+        return f"{INFERRED} from the metric" if path == ("train", "early_stopping", "mode") else DEFAULT
     place = source.place(path)
     return f"{place.origin}:{place.line}" if place.line else place.origin
 

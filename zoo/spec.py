@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic_core import ValidationError
 
@@ -76,6 +76,19 @@ class Spec(Strict):
 
     export: Export | None = None
     """What exported files must hold to beside being proven."""
+
+    @property
+    def directions(self) -> dict[str, Literal["min", "max"]]:
+        """Return what is measured, and whether less or more of it is better."""
+        return {"loss": "min", **{metric.name: metric.better for metric in self.metrics}}
+
+    def directed(self) -> Self:
+        """Return the spec with the direction of the measurement that early stopping looks at."""
+        stopping = self.train.early_stopping
+        if stopping is None or stopping.mode is not None:
+            return self
+        told = stopping.model_copy(update={"mode": self.directions.get(stopping.metric)})
+        return self.model_copy(update={"train": self.train.model_copy(update={"early_stopping": told})})
 
     def portable(self) -> dict[str, Any]:
         """Return the document without `$schema` and without where the data lies: what the model is, on any machine."""

@@ -15,8 +15,8 @@ class EarlyStopping(Strict):
 
     metric: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)] = "loss"
     """What is looked at: "loss", or the name of one of the metrics."""
-    mode: Literal["min", "max"] = "min"
-    """Whether less or more of it is better."""
+    mode: Literal["min", "max"] | None = None
+    """Whether less or more of it is better; by default what the metric says."""
     patience: Waiting = 5
     """Measurements without improvement that are let pass."""
     min_delta: NonNegative = 0.0
@@ -34,7 +34,7 @@ class EarlyStopping(Strict):
         """Return whether a measurement improves on the best so far."""
         if best is None:
             return True
-        gain = best - value if self.mode == "min" else value - best
+        gain = value - best if self.mode == "max" else best - value
         return gain > self.min_delta
 
 

@@ -79,7 +79,7 @@ TRAINED: dict[str, Document] = {
     "a mean of accumulated steps": trained({"accumulation": 3, "ema": 0.5, "early_stopping": STOPPED, "epochs": 5}),
     "the last weights": trained({"early_stopping": STOPPED | {"restore_best": False}, "epochs": 9}),
     "an accuracy": sorted_out(
-        {"early_stopping": {"metric": "accuracy", "mode": "max", "patience": 1}, "epochs": 6},
+        {"early_stopping": {"metric": "accuracy", "patience": 1}, "epochs": 6},
         metrics=[{"type": "Accuracy"}],
     ),
     "balanced weights": sorted_out(

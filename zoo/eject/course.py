@@ -166,7 +166,7 @@ def _stopped(checked: CheckedSpec, kept: str) -> Iterator[str]:
     if stopping is None:
         return
     value = f'measurements["validation"]["{stopping.metric}"]'
-    better = f"best - {value}" if stopping.mode == "min" else f"{value} - best"
+    better = f"{value} - best" if stopping.mode == "max" else f"best - {value}"
     yield "waited += 1"
     yield f"if {better} > {stopping.min_delta!r}:"
     yield f"    best, waited = {value}, 0"
