@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -14,9 +14,27 @@ from zoo import __version__
 from zoo.commands import runs, specs, training
 from zoo.errors import Interrupted, ZooError
 from zoo.processes import one_of_several
+from zoo.terminal import mute
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    """The group of all commands; one whose output nobody reads to its end has done what was wanted."""
+
+    # Any: what a command gives.
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit) as error:
+            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+                raise
+            for stream in (sys.stdout, sys.stderr):
+                mute(stream)
+            sys.exit(0)  # click's own answer, and rich's, is 1: a check failed
+        return value
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="zoo")
 def zoo() -> None:
     """Models from one JSON file: check, train, and export with proof.
@@ -43,7 +61,7 @@ def main() -> NoReturn:
     """Run a command and leave with its exit status: 0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted."""
     _speak_unicode()
     try:
-        zoo.main(standalone_mode=False)
+        zoo.main(prog_name="zoo", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -56,9 +74,6 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of the pipe has what it wanted
-        sys.exit(0)
     except OSError as error:  # a name that the system refuses, such as one of 400 characters
         print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
         print("   remedy: give another path", file=sys.stderr)

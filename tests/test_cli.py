@@ -390,6 +390,20 @@ def test_a_closed_pipe_is_no_error(here: Path) -> None:
     assert done.stdout == "{\n"
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+    assert done.returncode == 0
+
+
+def test_a_training_that_nobody_reads_goes_on_to_its_end(here: Path, write: Write) -> None:
+    script = f"{' '.join(command('train', write(linear(train__epochs=50))))} 2>&1 | head -n 1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, cwd=here)
+    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
+    assert len((here / "runs/line/metrics.jsonl").read_text().splitlines()) == 50
+    assert (here / "runs/line/model.safetensors").is_file()
+
+
+def test_help_names_the_command_as_a_person_types_it() -> None:
+    done = subprocess.run(command("--help"), capture_output=True, text=True)
+    assert done.stdout.startswith("Usage: zoo [OPTIONS] COMMAND")
 
 
 def test_make_demo_ends_with_learned_weights_beside_true_ones_and_the_proof(here: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from zoo.terminal import mute
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -61,8 +63,11 @@ class TrainingProgress:
     def _say(self, line: str) -> None:
         if self._bar is not None:
             self._bar[0].console.print(line)
-        else:
+            return
+        try:
             print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:  # nobody reads any more, which is no reason to end a training
+            mute(sys.stderr)
 
 
 class Unseen:

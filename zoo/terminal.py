@@ -27,3 +27,13 @@ def painted(problem: Problem) -> str:
     place = click.style(f"{problem.place}:", bold=True)
     error, remedy = click.style("error:", fg="red", bold=True), click.style("remedy:", fg="green", bold=True)
     return f"{place} {error} {problem.message}\n{excerpt}   {remedy} {problem.remedy}"
+
+
+def mute(stream: TextIO) -> None:
+    """Send nowhere what is still written to a stream whose reader has left.
+
+    Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
