@@ -63,3 +63,8 @@ def test_at_most_twelve_names_are_listed(known: list[str], text: str) -> None:
 
 def test_where_no_name_is_known_the_remedy_is_to_remove_it() -> None:
     assert suggestion("bias", []) == "remove it"
+
+
+@pytest.mark.parametrize(("name", "meant"), [("Adma", "Adam"), ("Adamx", "Adamax"), ("Adan", "Adam")])
+def test_of_names_as_much_alike_the_one_with_fewer_slips_is_meant(name: str, meant: str) -> None:
+    assert nearest(name, ["Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam"]) == meant

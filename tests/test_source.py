@@ -220,9 +220,23 @@ def test_an_object_that_a_set_made_is_placed_at_it(write: Write) -> None:
 
 
 def test_what_a_set_replaced_is_placed_at_it(write: Write) -> None:
-    changed = read_source(write(linear()), ["train.epochs=3", 'train={"batch_size": 4}'])
+    changed = read_source(write(linear()), ['train={"batch_size": 4}'])
     for path in (("train",), ("train", "epochs"), ("train", "batch_size")):
         assert str(changed.place(path)) == '--set train={"batch_size": 4}'
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (("train.epochs=3", "train.epochs=4"), "--set train.epochs=3 says this option too"),
+        (("train.epochs=3", 'train={"batch_size": 4}'), "--set train.epochs=3 before it would be replaced"),
+    ],
+)
+def test_a_set_never_drops_another(sets: tuple[str, str], message: str, write: Write) -> None:
+    with pytest.raises(SpecError) as refused:
+        read_source(write(linear()), sets)
+    assert [problem.message for problem in refused.value.problems] == [message]
+    assert read_source(write(linear()), ['train={"batch_size": 4}', "train.epochs=9"]).value["train"]["epochs"] == 9
 
 
 def test_an_override_leaves_the_source_as_it_was(write: Write) -> None:

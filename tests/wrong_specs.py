@@ -115,8 +115,19 @@ AGREEMENT: Corpus = {
             'write "validation": 0.1 in data',
         ),
     ),
+    "a resize that keeps proportions": (
+        images(
+            data={"type": "ImageFolder", "root": "nowhere", "classes": ["a", "b"]}
+            | {"transforms": [{"type": "Resize", "size": 64}, {"type": "ToDtype", "dtype": "float32"}]}
+        ),
+        (
+            "data.transforms.0.size",
+            "Resize to one side keeps the images' proportions, and so sizes of their own; the model needs one size",
+            'write "size": [64, 64], or put {"type": "CenterCrop", "size": 64} below it',
+        ),
+    ),
     "an early stop by what is to rise": (
-        images(data__validation=0.1, train__early_stopping={"metric": "accuracy"}),
+        images(data__validation=0.1, train__early_stopping={"metric": "accuracy", "mode": "min"}),
         ("train.early_stopping.mode", "accuracy is better when it is more", 'write "mode": "max"'),
     ),
     "a plateau of what is to fall": (

@@ -9,9 +9,25 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None when none is close."""
     from difflib import get_close_matches
 
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    found = get_close_matches(name[:100].lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    by_lower, said = {candidate.lower(): candidate for candidate in known}, name[:100].lower()
+    found = get_close_matches(said, by_lower, n=LONGEST_LIST, cutoff=0.6)
+    return by_lower[min(found, key=lambda candidate: _slips(said, candidate))] if found else None
+
+
+def _slips(said: str, meant: str) -> int:
+    """Return how many letters were left out, put in, mistaken, or swapped with their neighbour.
+
+    Source: Damerau 1964; the distance of optimal string alignment.
+    """
+    above, row = [0] * (len(meant) + 1), list(range(len(meant) + 1))
+    for i, letter in enumerate(said):
+        before, above, row = above, row, [i + 1]
+        for j, other in enumerate(meant):
+            least = min(above[j] + (letter != other), above[j + 1] + 1, row[j] + 1)
+            if i and j and letter == meant[j - 1] and said[i - 1] == other:
+                least = min(least, before[j - 1] + 1)
+            row.append(least)
+    return row[-1]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -198,6 +198,19 @@ def _json_remedy(text: str, position: int) -> str:
     return "write valid JSON here"
 
 
+def _require_unsaid(path: Path, above: Mapping[Path, str]) -> None:
+    """Refuse an override that would replace one before it.
+
+    Raises:
+        Refused: it would.
+    """
+    for known, said in above.items():
+        if known == path:
+            raise Refused(f"{said} says this option too", "keep one of them")
+        if known[: len(path)] == path:
+            raise Refused(f"{said} before it would be replaced", "write the whole first, and then its parts")
+
+
 def override(source: Source, overrides: Sequence[str]) -> Source:
     """Return the document with each PATH=VALUE put in; missing objects on the way are made.
 
@@ -208,14 +221,17 @@ def override(source: Source, overrides: Sequence[str]) -> Source:
     value: dict[str, Any] = json.loads(json.dumps(source.value))
     overridden = dict(source.overridden)
     problems: list[Problem] = []
+    above: dict[Path, str] = {}
     for text in overrides:
         said = f"--set {echo(text)}"
         try:
             keys, written = read_override(text)
             path = put(value, keys, written)
+            _require_unsaid(path, above)
         except Refused as error:
             problems.append(Problem(Place(said), (), error.message, error.remedy))
             continue
+        above[path] = said
         overridden = {known: origin for known, origin in overridden.items() if known[: len(path)] != path}
         overridden[path] = said
     if problems:

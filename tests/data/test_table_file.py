@@ -336,3 +336,14 @@ def test_rows_are_read_from_standard_input(table: str, monkeypatch: pytest.Monke
 def test_the_first_line_of_what_is_no_table_is_not_told(here: Path) -> None:
     source = declared("TableFile", file=write("secret.txt", ["password: hunter2", "more"]), target="kind")
     assert refusal(source.example) == ("secret.txt has no column 'kind'", "give a table; or write its delimiter")
+
+
+@pytest.mark.parametrize(("written", "said"), [(";", ","), ("\t", ","), (",", ";")])
+def test_another_delimiter_is_told_at_the_delimiter(written: str, said: str, here: Path) -> None:
+    lines = [written.join(row) for row in (("length", "kind"), ("1.5", "cat"), ("2.5", "dog"))]
+    file = write("table.csv", lines)
+    with pytest.raises(OptionError) as refused:
+        declared("TableFile", file=file, target="kind", delimiter=said).example()
+    assert refused.value.option == "delimiter"
+    assert refused.value.message == f"the first line of table.csv has no delimiter {said!r}, but has {written!r}"
+    assert refused.value.remedy.startswith(f'write "delimiter": {json.dumps(written)} in data, or ')

@@ -137,7 +137,13 @@ def test_a_text_to_predict_is_its_last_tokens(text: str) -> None:
 def test_texts_of_different_lengths_are_refused(text: str) -> None:
     made = declared("TextFile", file=text, tokens="character", context=9)
     assert tuple(made.read(["fox", "the"]).rows.shape) == (2, 3)
-    assert refusal(made.read, ["fox", "jumps"])[1] == "give texts of one length, one token at least"
+    assert refusal(made.read, ["fox", "jumps"])[1] == "give texts of one length, or one after the other"
+
+
+@pytest.mark.parametrize("texts", [[""], ["fox", ""], ["", "fox"]], ids=str)
+def test_an_empty_text_is_refused(texts: list[str], text: str) -> None:
+    made = declared("TextFile", file=text, tokens="character", context=9)
+    assert refusal(made.read, texts) == ("the text '' is empty", "give a text of one token at least")
 
 
 def test_the_windows_take_no_memory_of_their_own(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SCANNED = 2 * 2**20  # bytes of CSV that a check reads to learn what its columns hold: a tenth of a second
 LONGEST_LINE = 2**24  # characters; a longer one would be read into memory whole
+DELIMITERS = (",", ";", "\t", "|")  # what usually separates cells
 HEAD = 100  # rows of a longer file that it reads
 
 
@@ -49,7 +51,7 @@ def sketch(path: str, delimiter: str) -> Sketch:
     whole = Path(path).stat().st_size <= SCANNED
     rows = _csv(path, delimiter)
     columns = tuple(next(rows, (0, []))[1])
-    _require_names(path, columns)
+    _require_names(path, columns, delimiter)
     seen: list[dict[str, None]] = [{} for _ in columns]  # dictionaries keep the order, and are sets
     count = 0
     for _, cells in rows if whole else itertools.islice(rows, HEAD):
@@ -98,7 +100,7 @@ def read_columns(path: str, delimiter: str, columns: Sequence[str]) -> tuple[lis
         return _parquet_columns(path, columns)
     rows = _csv(path, delimiter)
     header = next(rows, (0, []))[1]
-    _require_names(path, header)
+    _require_names(path, header, delimiter)
     places = [_index(path, header, column, columns) for column in columns]
     lines, cells = [], []
     for line, row in rows:
@@ -129,7 +131,12 @@ def _csv(path: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise OptionError(f"cannot read {path}: {reason(error)}", remedy, "file") from error
 
 
-def _require_names(path: str, columns: Sequence[str]) -> None:
+def _require_names(path: str, columns: Sequence[str], delimiter: str) -> None:
+    others = [other for other in DELIMITERS if other in columns[0]] if len(columns) == 1 else []
+    if others and delimiter not in columns[0]:
+        message = f"the first line of {path} has no delimiter {delimiter!r}, but has {others[0]!r}"
+        remedy = f'write "delimiter": {json.dumps(others[0])} in data, or separate the cells by {delimiter!r}'
+        raise OptionError(message, remedy, "delimiter")
     twice = [name for index, name in enumerate(columns) if name in columns[:index]]
     if not columns or twice or all(map(is_number, columns)):
         what = f"names the column {twice[0]!r} twice" if twice else "has no first line of column names"

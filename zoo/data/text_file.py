@@ -108,9 +108,11 @@ class TextFile(Streamable):
 
         rows = [self.encode(self._content(given))[-self.context :] for given in inputs]
         for given, row in zip(inputs, rows, strict=True):
-            if len(row) != len(rows[0]) or not len(row):
+            if not len(row):
+                raise DataError(f"the text {given[:40]!r} is empty", "give a text of one token at least")
+            if len(row) != len(rows[0]):
                 message = f"the text {given[:40]!r} has {len(row)} tokens, but the first one has {len(rows[0])}"
-                raise DataError(message, "give texts of one length, one token at least")
+                raise DataError(message, "give texts of one length, or one after the other")
         return Inputs(tuple(inputs), torch.stack(rows) if rows else torch.empty(0, self.context, dtype=torch.int64))
 
     def resolved(self) -> Self:
