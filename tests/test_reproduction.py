@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from test_distributed import together, train
 
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
 from zoo.destination import Destination
-from zoo.errors import Interrupted, UsageError
+from zoo.errors import Interrupted
 from zoo.progress import TrainingProgress
 from zoo.reproduction import Weights, compared, reproduce
 from zoo.run import Run
@@ -154,15 +155,20 @@ def test_a_run_that_has_not_ended_is_refused(write: Write, zoo: Zoo, monkeypatch
     assert "runs/line has no weights: its training did not end" in done.err
 
 
-def test_a_run_of_fsdp_says_how_to_train_it_again(write: Write, here: Path) -> None:
-    run = trained(write)
-    spec = json.loads(run.spec_file.read_text())
-    spec["train"]["strategy"] = "fsdp"
-    run.spec_file.write_text(json.dumps(spec))
-    with pytest.raises(UsageError) as refused:
-        reproduce(Run(run.path), None, WATCHER)
-    assert "zoo reproduce trains with one" in refused.value.message
-    assert refused.value.remedy.startswith(f"zoo train {run.spec_file} --processes ")
+def test_a_run_of_two_processes_is_reproduced_by_two(
+    write: Write, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write(document(train={"epochs": 1, "batch_size": 4}))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    assert together(2, train, Path("run")) == [0, 0]
+    run = Run(Path("run"))
+    again = reproduce(run, None, WATCHER)
+    assert (again.passed, again.environment) == (True, ()), again
+    assert capfd.readouterr().out == ""
+    run.environment_file.write_text(json.dumps(run.environment() | {"processes": 1}))
+    assert not reproduce(run, None, WATCHER).passed  # dropout draws other numbers in one process
+    torch.set_num_threads(threads)
 
 
 def test_nan_is_nan_and_zero_is_not_minus_zero() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from zoo.errors import UsageError
 
+COMMAND_LINE = Path(__file__).parents[1] / "cli.py"
+"""What each of several processes runs; it stands beside the package in a checkout and in a wheel."""
 OWN = "zoo-"  # how the launcher's name for a training begins where `zoo train --processes` started it
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +15,9 @@ from torch import Tensor
 
 from zoo.destination import Destination
 from zoo.environment import Changed, changes
-from zoo.errors import Diverged, FrozenMoved, Interrupted, UsageError
+from zoo.errors import Diverged, FrozenMoved, Interrupted, RunError
 from zoo.files import writing
+from zoo.processes import COMMAND_LINE
 from zoo.run import Run
 from zoo.trainer import train_run
 from zoo.training.watching import Row, Watcher
@@ -107,7 +110,7 @@ class Reproduction:
 def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproduction:
     """Train a run's spec once more, in a directory beside it that is gone at the end, and compare the two.
 
-    As many threads compute as did for the run.
+    As many processes and threads compute as did for the run.
 
     Args:
         run: one whose training has ended.
@@ -115,21 +118,21 @@ def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproducti
         watcher: of the second training.
 
     Raises:
-        RunError: the run has no weights, or its environment is damaged.
-        UsageError: one process cannot train as it was trained.
+        RunError: the run has no weights, or its environment is damaged; or its second training of several processes
+            did not end.
         Interrupted: a signal came.
         ZooError: as `train_run`.
     """
     then, weights, rows = run.environment(), run.weights(), _measured(run.rows())
-    if run.checked.spec.train.strategy == "fsdp":
-        message = f"{run.path} shares its model out over several processes (fsdp), and zoo reproduce trains with one"
-        remedy = f"zoo train {run.spec_file} --processes {then.get('processes', 2)}, then compare both with zoo report"
-        raise UsageError(message, remedy)
+    processes = then.get("processes")
     device = str(then.get("device", "auto")).split(" ")[0] if device_name is None else device_name
     with _beside(run.path) as folder, _threads(then.get("threads")):
         again = Run(folder / "run", run.overrides)
         try:
-            train_run(run.checked, device, Destination(again.path), watcher)
+            if isinstance(processes, int) and processes > 1:
+                _train_together(run, again, device, processes)
+            else:
+                train_run(run.checked, device, Destination(again.path), watcher)
         except Interrupted as error:
             remedy = f"zoo reproduce {run.path}"
             raise Interrupted(f"{run.path} is not reproduced yet", remedy, error.signal_number) from error
@@ -142,6 +145,30 @@ def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproducti
     if resumed is not None:
         found = (*found, Changed("resumed", str(resumed), "not resumed"))
     return Reproduction(str(run.path), len(rows), differing, deviation, found)
+
+
+def _train_together(run: Run, again: Run, device: str, processes: int) -> None:
+    """Train a run's spec once more with so many processes of this machine, which tell their course on stderr.
+
+    Raises:
+        Interrupted: a signal came.
+        Diverged: the training did.
+        RunError: it ended otherwise before its time.
+        ProcessLost: a process was killed.
+    """
+    from zoo.training.launcher import launch  # imports torch's elastic launcher, which one process does not need
+
+    sets = [part for override in run.overrides for part in ("--set", override)]
+    with _results_on_stderr(), _environment("OMP_NUM_THREADS", str(torch.get_num_threads())):
+        places = ["--device", device, "--out", str(again.path)]
+        status = launch(COMMAND_LINE, ["train", str(run.spec_file), *sets, *places], processes)
+    if status > 128:
+        raise Interrupted(f"{run.path} is not reproduced yet", f"zoo reproduce {run.path}", status - 128)
+    faults = [str(row["error"]) for row in again.rows() if "error" in row]
+    if faults:
+        raise Diverged(faults[-1], "see what is another on this machine")
+    if status:
+        raise RunError(f"the second training of {run.path} did not end: status {status}", "see what it said above")
 
 
 def compared(then: Mapping[str, Tensor], now: Mapping[str, Tensor]) -> Weights:
@@ -185,6 +212,33 @@ def _beside(path: Path) -> Iterator[Path]:
         folder = tempfile.TemporaryDirectory(prefix=f".{home.name}.reproduced-", dir=home.parent)
     with folder as name:
         yield Path(name)
+
+
+@contextmanager
+def _results_on_stderr() -> Iterator[None]:
+    """Let what processes print that are started inside, as results of theirs, go to stderr."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Give processes that are started inside a variable; what it was before comes back."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 @contextmanager

