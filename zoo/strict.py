@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import sys
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -125,8 +126,24 @@ def field_docstrings(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _class_body(model: type[Any]) -> list[ast.stmt]:
-    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    return definition.body if isinstance(definition, ast.ClassDef) else []
+    return _bodies(model.__module__)[model.__qualname__]
+
+
+@cache
+def _bodies(module: str) -> dict[str, list[ast.stmt]]:
+    """Return the body of each class of a module by its qualified name; the module is parsed once for all of them."""
+    found: dict[str, list[ast.stmt]] = {}
+
+    def visit(owner: ast.AST, prefix: str) -> None:
+        for node in ast.iter_child_nodes(owner):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(prefix + node.name, node.body)
+                visit(node, f"{prefix}{node.name}.")
+            elif isinstance(node, ast.stmt):
+                visit(node, f"{prefix}{node.name}.<locals>." if isinstance(node, ast.FunctionDef) else prefix)
+
+    visit(ast.parse(inspect.getsource(sys.modules[module])), "")
+    return found
 
 
 def _docstring(statement: ast.stmt) -> str | None:
