@@ -149,7 +149,7 @@ def test_a_class_takes_and_refuses_what_a_base_model_of_its_fields_does(member: 
     literal = {"type": member.__name__} if "type" in keys else {}
     documents = st.dictionaries(st.sampled_from([*keys, "unknown"]), VALUES, max_size=5)
 
-    @settings(max_examples=25, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None)
     @given(documents)
     def hold(document: dict[str, Any]) -> None:
         document = literal | document

@@ -28,7 +28,7 @@ SPECS = {
     for path in sorted((REPOSITORY / "specs").glob("*.json"))
     if path.name != "zoo.schema.json"
 }
-MUTATIONS = 60  # of each spec, here; the campaign takes thousands
+MUTATIONS = 30  # of each spec, here; the campaign takes thousands
 GARBLINGS = 25
 LONGEST = 2.0  # seconds of a check
 OWN = (str(REPOSITORY / "zoo"), str(REPOSITORY / "specs"), sys.prefix, sys.base_prefix)

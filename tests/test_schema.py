@@ -23,7 +23,7 @@ from zoo.templates import expand
 # Any, in this file: JSON values, and JSON Schemas.
 
 MEMBERS: list[type[Strict]] = sorted({member for choice in CHOICES for member in choice.members()}, key=repr)
-DRAWS = 12  # documents of each class, each followed by mutations
+DRAWS = 8  # documents of each class, each followed by mutations
 MUTATIONS = 4
 OTHERS: list[Any] = [
     None,
