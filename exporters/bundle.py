@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from exporters import card, certificate, golden, questions
-from exporters.certificate import Certificate, Format
+from exporters import card, certificate, golden, questions, refusal
+from exporters.certificate import Certificate, Format, FormatProof
 from exporters.golden import Golden
 from exporters.proof import FILES, Evidence, asked_of, prove, require
 from exporters.questions import OutputRecord, Questions
@@ -23,7 +23,7 @@ from exporters.reduced import ReducedProof
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.environment import versions
-from zoo.errors import UsageError
+from zoo.errors import ProofFailed, UsageError
 from zoo.files import replacing_directory
 
 
@@ -71,14 +71,13 @@ def publish(
         OutputError: the destination cannot be written.
     """
     destination.require_free()
+    _require_reducible(subject, form)
     began = time.perf_counter()
     asked = asked_of(subject, formats)
     answered = time.perf_counter() - began
     with replacing_directory(destination.folder) as folder:
-        proofs = tuple(prove(name, Evidence(subject, asked, folder, form)) for name in formats)
-        for proof in proofs:
-            require(proof)
-        reduced = _reduced(Evidence(subject, asked, folder, form))
+        proofs = tuple(_proven(name, Evidence(subject, asked, folder, form), destination) for name in formats)
+        reduced = _reduced(Evidence(subject, asked, folder, form), destination)
         golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])
         stored = questions.write(_stored(asked, subject), folder)
         (folder / "README.md").write_text(card.render(subject, proofs, reduced), encoding="utf-8")
@@ -100,17 +99,50 @@ def publish(
         )
         made = certificate.sealed(made)
         certificate.write(made, folder)
+    refusal.forget(destination.folder)
     return made
 
 
-def _reduced(evidence: Evidence) -> tuple[ReducedProof, ...]:
+def _require_reducible(subject: Subject, form: OnnxForm) -> None:
+    """Refuse lower precision where nothing could tell what it loses, before any work is done.
+
+    Raises:
+        UsageError: the spec has no metric for that.
+    """
+    if form.reduced:
+        from exporters import reducing  # with onnxruntime's own tools, which no other export needs
+
+        reducing.metrics_of(subject)
+
+
+def _reduced(evidence: Evidence, destination: Destination) -> tuple[ReducedProof, ...]:
     """Write the files of lower precision that are asked for, and return what they lose."""
     if not evidence.form.reduced:
         return ()
-    from exporters import reducing  # with onnxruntime's own tools, which no other export needs
+    from exporters import reducing
 
-    exact = evidence.folder / FILES["onnx"]
-    return tuple(reducing.reduce(precision, evidence, exact) for precision in evidence.form.reduced)
+    exact, found = evidence.folder / FILES["onnx"], list[ReducedProof]()
+    for precision in evidence.form.reduced:
+        try:
+            found.append(reducing.reduce(precision, evidence, exact))
+        except ProofFailed as error:
+            raise refusal.keep(error, evidence.subject, f"model.{precision}.onnx", destination.folder, None) from error
+    return tuple(found)
+
+
+def _proven(name: Format, evidence: Evidence, destination: Destination) -> FormatProof:
+    """Return the proof of a format that is proven; of another one its failing probe is kept.
+
+    Raises:
+        ProofFailed: it is not; the message says where the probe is.
+    """
+    try:
+        proof = prove(name, evidence)
+        require(proof)
+    except ProofFailed as error:
+        kept = refusal.keep(error, evidence.subject, FILES[name], destination.folder, evidence.witness.probe)
+        raise kept from error
+    return proof
 
 
 def _stored(asked: Golden, subject: Subject) -> Questions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -18,6 +18,7 @@ from exporters.certificate import Drawn, Execution, Format, FormatProof
 from exporters.decided import Decisions
 from exporters.golden import Golden
 from exporters.judging import BITS_RULE, bit_equal, judge, summary
+from exporters.refusal import Witness
 from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask, asking
 from exporters.subject import Subject
@@ -42,6 +43,8 @@ class Evidence:
     """Where the file is made."""
     form: OnnxForm = USUAL
     """How an ONNX file is written."""
+    witness: Witness = field(default_factory=Witness, compare=False)
+    """What keeps the probe that goes wrong."""
 
 
 def prove(name: Format, evidence: Evidence) -> FormatProof:
@@ -100,6 +103,8 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     judged = None
     if proof.verdict == "equal":
         judged = decisions.decide(subject, known, found.outputs, tie(first.whole))
+        if judged.fault:
+            evidence.witness.decide(subject, known, judged, path)
     told = {"ir": evidence.form.ir, "targets": evidence.form.proofs, "decisions": judged}
     return _undecided(proof.model_copy(update=numbers | told), judged)
 
@@ -119,6 +124,7 @@ def _judge_graph(evidence: Evidence, path: Path) -> dict[str, float]:
     finally:
         torch.set_num_threads(threads)
     if error > GRAPH_LIMIT:
+        evidence.witness.replay(subject, evidence.golden, path)
         told = bisection.told(subject, evidence.golden, path, error)
         raise ProofFailed(told, "nothing was published; please report the spec")
     return {"opset": opset, "weights": weights, "float64_error": error}
@@ -188,7 +194,9 @@ _PROVE: dict[Format, Callable[[Evidence, Path], FormatProof]] = {
 
 
 def _execution(evidence: Evidence, found: Answers, runtime: str, mode: str) -> Execution:
-    return judge(evidence.subject.outputs, evidence.golden, found, runtime, mode)
+    judged = judge(evidence.subject.outputs, evidence.golden, found, runtime, mode)
+    evidence.witness.hear(evidence.golden, found, judged)
+    return judged
 
 
 def _undecided(proof: FormatProof, judged: Decisions | None) -> FormatProof:

@@ -100,7 +100,7 @@ def _finish(model: ModelProto, subject: Subject, evidence: Evidence) -> None:
 
 def _judged(precision: Precision, evidence: Evidence, path: Path, metrics: Sequence[Metric]) -> ReducedProof:
     subject = evidence.subject
-    batches = decisions.batches(subject)
+    batches = decisions.batches(subject) or [subject.rows[: decisions.LEAST].numpy()]
     own = _own(subject.module, batches)
     error, found = _measured(precision, evidence, path, (batches, own))
     own_error = lost([own.numpy()], [_own(rounded(subject.module, precision), batches).numpy()])

@@ -20,9 +20,11 @@ FORMATS: list[Format] = ["onnx", "torchscript", "pt2"]
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Every path below a folder, hidden ones too, with the bytes of the files."""
+    """Every path below a folder but what refusals leave, hidden ones too, with the bytes of the files."""
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if not any(part.endswith(".refused") for part in path.relative_to(folder).parts)
     }
 
 
