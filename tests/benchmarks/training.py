@@ -6,23 +6,22 @@ Both sides train in one process, in turn, in many short rounds; the ratio is of 
 process and on the wall clock. Before that, a plain loop over the spec's rows and ours train from the same seed, and
 their weights must have the same bits; the tutorials' ToTensor divides by 255 where v2.ToDtype multiplies by 1 / 255,
 so that some pixels differ in the last bit. What a training pays once (imports, recording a step) is in the row of
-whole processes alone.
+whole processes alone. The last rows say how many times as long a step takes beside a busy neighbour.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
+import neighbour
 import torch
+import whole_process
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -234,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Training beside the tutorials' own loop.")
     parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST, FashionMNIST, tinyshakespeare")
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("works", nargs="*", metavar="WORK", help="names of specs; by default all, and whole processes")
+    parser.add_argument("works", nargs="*", metavar="WORK", help="names of specs, process, neighbour; by default all")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     settle()  # as `zoo train` does; here for both sides
@@ -246,50 +245,23 @@ def main() -> None:
             print(result.row(), flush=True)
             failed |= result.ratio() < work.least or not result.identical
     if not asked.works or "process" in asked.works:
-        failed |= _processes()
+        shown, slow = whole_process.row()
+        print(shown, flush=True)
+        failed |= slow
+    if not asked.works or "neighbour" in asked.works:
+        failed |= _beside_a_neighbour(asked.data.resolve(), min(asked.rounds, 9))
     sys.exit(int(failed))
 
 
-TUTORIAL = """
-import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-
-torch.manual_seed(0)
-inputs = torch.randint(1, 50, (100, 3)).float()
-targets = inputs @ torch.tensor([[1.3], [2.9], [3.7]])
-loader = DataLoader(TensorDataset(inputs, targets), batch_size=1)
-model = nn.Linear(3, 1)
-criterion = nn.MSELoss()
-optimizer = torch.optim.SGD(model.parameters(), lr=0.00016666)
-for epoch in range({epochs}):
-    for x, y in loader:
-        loss = criterion(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    if epoch % 100 == 0:
-        print(epoch, loss.item())
-"""
-OURS = "import sys, cli; sys.argv = ['zoo', 'train', 'linear3', '--out', 'run', '--overwrite']; cli.main()"
-LEAST_PROCESS = 4.0
-
-
-def _processes(rounds: int = 3) -> bool:
-    """Print the times of whole processes; return whether ours is not fast enough."""
-    epochs = check_file("linear3").spec.train.epochs
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    times: tuple[list[float], list[float]] = ([], [])
-    with TemporaryDirectory() as here:
-        for _ in range(rounds):
-            for taken, program in zip(times, (TUTORIAL.format(epochs=epochs), OURS), strict=True):
-                begun = perf_counter()
-                command = [sys.executable, "-c", program]
-                subprocess.run(command, cwd=here, env=environment, check=True, capture_output=True)
-                taken.append(perf_counter() - begun)
-    plain, ours = map(median, times)
-    print(f"{'zoo train linear3, whole process':42} {'':7} {plain / ours:7.2f} {LEAST_PROCESS:6.2f} {ours:8.2f} s")
-    return plain / ours < LEAST_PROCESS
+def _beside_a_neighbour(data: Path, rounds: int) -> bool:
+    """Print how much longer steps take beside a busy neighbour; return whether that is too long."""
+    print("beside a busy neighbour, wall time:", flush=True)
+    failed = False
+    for work in WORKS:
+        shown, slow = neighbour.row(work.name, work.spec, [change.format(data=data) for change in work.changes], rounds)
+        print(shown, flush=True)
+        failed |= slow
+    return failed
 
 
 if __name__ == "__main__":
