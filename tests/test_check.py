@@ -124,7 +124,7 @@ VALUES: Corpus = {
     "a learning rate of nothing": (
         linear(optimizer__lr=0.0),
         (
-            "optimizer",
+            "optimizer.lr",
             "lr is 0",
             "write one above 0, or name the tensors that are to stay as they are in freeze",
         ),
@@ -160,11 +160,15 @@ VALUES: Corpus = {
     ),
     "a contradiction in the optimizer": (
         linear(optimizer={"type": "SGD", "nesterov": True}),
-        ("optimizer", "nesterov needs a momentum above 0 and a dampening of 0", "write both, or remove nesterov"),
+        (
+            "optimizer.nesterov",
+            "nesterov needs a momentum above 0 and a dampening of 0",
+            "write both, or remove nesterov",
+        ),
     ),
     "an empty range of coordinates": (
         linear(data__high=-3),
-        ("data", "high is -3, not above low, -3", "write a high above -3"),
+        ("data.high", "high is -3, not above low, -3", "write a high above -3"),
     ),
     "classes where there are none": (
         linear(model__layers=[{"type": "Linear", "out_features": "classes"}]),

@@ -146,7 +146,7 @@ COMPOSITION: Corpus = {
     ),
     "an axis that a sum does not have": (
         rows({"type": "Parallel", "branches": [[dense(1)], [dense(1)]], "join": "add", "dim": 1}, dense(1)),
-        ("model.layers.0", 'dim says nothing with the join "add"', 'remove dim, or write "join": "concat"'),
+        ("model.layers.0.dim", 'dim says nothing with the join "add"', 'remove dim, or write "join": "concat"'),
     ),
     "a join of another name": (
         rows({"type": "Parallel", "branches": [[dense(1)], [dense(1)]], "join": "cat"}, dense(1)),
@@ -326,12 +326,12 @@ SHAPES: Corpus = {
     ),
     "padding that a stride makes meaningless": (
         pictures(conv(4, 3, padding="same", stride=2), *TAIL),
-        ("model.layers.0", 'padding "same" has no meaning with a stride', "write the padding as a number"),
+        ("model.layers.0.padding", 'padding "same" has no meaning with a stride', "write the padding as a number"),
     ),
     "padding that is more than half of the kernel": (
         pictures({"type": "MaxPool2d", "kernel_size": 2, "padding": 2}, *TAIL),
         (
-            "model.layers.0",
+            "model.layers.0.padding",
             "padding must be at most half of kernel_size",
             "write a smaller one, or a padding layer above",
         ),

@@ -60,7 +60,7 @@ AGREEMENT: Corpus = {
     ),
     "a training of two lengths": (
         linear(train__steps=3),
-        ("train", "epochs and steps both say how long the training is", "remove one, or write null for it"),
+        ("train.epochs", "epochs and steps both say how long the training is", "remove one, or write null for it"),
     ),
     "a measurement after the end": (
         linear(train__evaluate_every=11),
@@ -114,6 +114,22 @@ AGREEMENT: Corpus = {
             "ReduceLROnPlateau needs a validation split to look at, but the data has none",
             'write "validation": 0.1 in data',
         ),
+    ),
+    "an early stop that never comes": (
+        linear(data__validation=0.25, train__early_stopping={"patience": 1, "restore_best": False}),
+        (
+            "train.early_stopping",
+            "early_stopping ends nothing: with a patience of 1 it needs 4 measurements, but the training has 2",
+            "write a smaller patience, or train longer",
+        ),
+    ),
+    "a plateau below the least rate": (
+        linear(
+            data__validation=0.25,
+            train__epochs=20,
+            scheduler={"type": "ReduceLROnPlateau", "min_lr": 0.01},
+        ),
+        ("scheduler.min_lr", "min_lr leaves nothing to reduce: the optimizer has lr 0.01", "write a smaller min_lr"),
     ),
     "a resize that keeps proportions": (
         images(

@@ -33,7 +33,7 @@ register_full_backward_pre_hook register_load_state_dict_post_hook register_load
 register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
 set_submodule shape_env share_memory state_dict to to_empty to_folder train training type xpu zero_grad
 """
-RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist) | {INPUT_ID, "shortcut"}
+RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist) | {INPUT_ID, "self", "shortcut"}
 """Names that torch modules and exported graphs keep for themselves, or cannot carry in their code."""
 
 

@@ -138,6 +138,11 @@ def plan_faults(checked: CheckedSpec, rows: int | None) -> list[ShapeError]:
         message = f"accumulation is {plan.accumulation:,}, but the weights move after {longest:,} steps at the latest"
         reason = "each epoch has no more" if longest == plan.steps else "the training has no more"
         faults += [ShapeError(f"{message}: {reason}", f"write {longest:,} or fewer", "accumulation")]
+    stopping = train.early_stopping
+    if stopping is not None and not stopping.restore_best and stopping.patience + 2 >= plan.evaluations:
+        message = f"early_stopping ends nothing: with a patience of {stopping.patience:,} it needs"
+        message += f" {stopping.patience + 3:,} measurements, but the training has {plan.evaluations:,}"
+        faults += [ShapeError(message, "write a smaller patience, or train longer", "early_stopping")]
     return faults
 
 

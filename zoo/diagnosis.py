@@ -123,7 +123,7 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             return source.problem((*path, "type"), message, suggestion(named, kinds))
         case "value_error":
             message, _, remedy = str(detail["ctx"]["error"]).partition("; ")
-            return source.problem(path, message, remedy)
+            return source.problem(_spoken_of(source.value, path, message), message, remedy)
     value = _value(source.value, path)
     meant = _meant(value, details)
     if meant is not None:
@@ -131,6 +131,12 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     about = _about(owner, name, source, root) if detail["type"] == "string_pattern_mismatch" else ""
     return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f"write {wanted}{about}")
+
+
+def _spoken_of(document: object, path: Path, message: str) -> Path:
+    """Return the path of the option with whose name a message about an object begins, where it is written."""
+    value, word = _value(document, path), message.partition(" ")[0]
+    return (*path, word) if isinstance(value, dict) and word in value else path
 
 
 def _wanted(detail: ErrorDetails) -> str:

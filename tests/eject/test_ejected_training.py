@@ -202,7 +202,14 @@ def test_an_optimizer_is_zoos_with_all_its_options(name: str, here: Path, capfd:
     assert all(f"{option}=" in text for option in options)
 
 
-PLATEAU: Document = {"metric": "mean_absolute_error", "mode": "min", "patience": 0, "cooldown": 0, "threshold": 5.0}
+PLATEAU: Document = {
+    "metric": "mean_absolute_error",
+    "mode": "min",
+    "patience": 0,
+    "cooldown": 0,
+    "threshold": 5.0,
+    "min_lr": 0.005,
+}
 INNER: list[Document] = [{"type": "ConstantLR", "total_iters": 2}, {"type": "ExponentialLR", "gamma": 0.75}]
 SCHEDULED: dict[str, Document] = {
     **{name: {"type": name, **options} for name, options in test_schedulers.HONOURED.items()},

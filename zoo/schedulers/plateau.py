@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+from zoo.errors import ShapeError
+from zoo.optimizers.optimizer import Optimizer
 from zoo.schedulers.scheduler import Each, Scheduler
 from zoo.strict import LARGEST_SIZE, Field, NonNegative, model_validator
 
@@ -59,3 +61,17 @@ class ReduceLROnPlateau(Scheduler):
     def horizon(self) -> int:
         """Return the first interval that can have another rate."""
         return self.patience + 3
+
+    def require(self, optimizer: Optimizer, intervals: int) -> None:
+        """Refuse what every scheduler refuses, and a least rate that no rate is above.
+
+        Raises:
+            ShapeError: with the option that does not fit.
+        """
+        super().require(optimizer, intervals)
+        rate = optimizer.options()["lr"]
+        rates = [rate, *(group.overrides().get("lr", rate) for group in optimizer.parameter_groups)]
+        least = self.min_lr if isinstance(self.min_lr, tuple) else (self.min_lr,) * len(rates)
+        if all(low >= rate for low, rate in zip(least, rates, strict=True)):
+            message = f"min_lr leaves nothing to reduce: the optimizer has lr {max(rates):g}"
+            raise ShapeError(message, "write a smaller min_lr", "min_lr")
