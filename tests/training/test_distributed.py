@@ -5,6 +5,7 @@ The processes are forked from this one, which spares them the imports; the launc
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -17,14 +18,17 @@ from typing import Any
 
 import pytest
 import torch
+from photographs import pets, take
+from test_killed import halved
 
 from conftest import Document, linear
-from zoo.check import check_file
+from zoo.check import check, check_file
 from zoo.destination import Destination
 from zoo.errors import UsageError
 from zoo.processes import Seat, require_alone_or_own, require_rows, seat
 from zoo.progress import Unseen
 from zoo.run import Run
+from zoo.source import Source
 from zoo.trainer import resume_run, train_run
 from zoo.training import clock, loop
 from zoo.training.distributed import World, joined
@@ -41,6 +45,13 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import what a training needs before processes are forked: each would do it anew, in ten times its own time."""
+    spec = check(Source("spec.json", "", images()))
+    train_run(spec, "cpu", Destination(tmp_path_factory.mktemp("imported") / "run"), Unseen())
 
 
 def started(size: int, act: Callable[[World], object]) -> list[int]:
@@ -206,15 +217,23 @@ def test_shared_evaluation_has_the_bits_of_one_process(write: Callable[..., str]
     assert together(3, evaluated, here / "run") == [0, 0, 0]
 
 
-MOMENTS = [("step", 1, 0), ("step", 7, 1), ("step", 9, 0), ("evaluation", 1, 1), ("evaluation", 4, 0), ("save", 3, 1)]
+MOMENTS = [("step", count, count % 2) for count in (1, 2, 3, 5, 6, 7, 9, 11, 12, 15)]
+MOMENTS += [("evaluation", count, count % 2) for count in (1, 2, 3, 4, 6)]
+MOMENTS += [("measured", 2, 0), ("measured", 3, 1)]
+MOMENTS += [("checkpoint", count, 0) for count in (2, 4, 7)]
 
 
 def killed_at(event: str, count: int, rank: int, out: Path) -> Callable[[World], None]:
     """Return a training in which one process is killed when it has done something so many times."""
-    owner: Any = {"step": SharedStrides, "evaluation": HeldOut, "save": loop.Training}[event]
-    name = {"step": "step", "evaluation": "evaluate", "save": "_measured"}[event]
+    places: dict[str, tuple[Any, str]] = {"step": (SharedStrides, "step"), "evaluation": (HeldOut, "evaluate")}
+    places["measured"] = (loop.Training, "_measured")
 
     def act(world: World) -> None:
+        if event == "checkpoint":
+            halved(count)  # rank 0 alone writes
+            train(out, world)
+            return
+        owner, name = places[event]
         whole, calls = getattr(owner, name), [0]
 
         def called(*arguments: Any, **options: Any) -> Any:
@@ -256,13 +275,45 @@ def test_killed_trainings_go_on_to_the_same_bits(write: Callable[..., str], here
         if (out / "checkpoints/last.pt").is_file():
             assert together(2, resume, out) == [0, 0]
         else:
-            assert (event, count) == ("step", 1)
+            assert (event, count) in {("step", 1), ("step", 2)}
             assert together(2, _again, out) == [0, 0]
         assert held(out) == held(here / "whole"), (event, count, rank)
 
 
 def _again(out: Path, world: World) -> None:
     train_run(check_file("spec.json"), "cpu", Destination(out, True), Unseen(), world)
+
+
+def told(out: Path, world: World) -> None:
+    """Train, and write beside the run what weights this process has after each measurement."""
+    whole = loop.Training._measured
+
+    def noted(training: loop.Training, *arguments: Any) -> Any:
+        bits = b"".join(tensor.numpy().tobytes() for tensor in training.state.model.state_dict().values())
+        with out.with_name(f"{out.name}.{world.rank}").open("a") as lines:
+            print(hashlib.sha256(bits).hexdigest(), file=lines)
+        return whole(training, *arguments)
+
+    loop.Training._measured = noted  # type: ignore[method-assign, assignment]  # in a process of its own
+    train(out, world)
+
+
+@pytest.mark.usefixtures("_saving_always")
+def test_streams_are_shared_to_the_bits_of_rows_in_memory(write: Callable[..., str], here: Path) -> None:
+    take(here / "pets", train=9, test=3)
+    document = pets(data__workers=1)
+    document["model"]["layers"][3]["p"] = 0.0
+    write(document)
+    train(here / "one")
+    assert together(2, told, here / "held") == [0, 0]
+    write(document | {"data": document["data"] | {"memory": 0}})
+    assert together(2, told, here / "streamed") == [0, 0]
+    assert (here / "streamed.0").read_text() == (here / "streamed.1").read_text() == (here / "held.0").read_text()
+    assert measured(here / "streamed") == measured(here / "held")
+    near(here / "streamed", here / "one")
+    assert ended(started(2, killed_at("step", 3, 1, here / "cut"))) == [1, -signal.SIGKILL]
+    assert together(2, resume, here / "cut") == [0, 0]
+    assert Run(here / "cut").weights_file.read_bytes() == Run(here / "streamed").weights_file.read_bytes()
 
 
 @pytest.mark.usefixtures("_saving_always")
