@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic_core import ValidationError
@@ -101,10 +102,22 @@ class Spec(Strict):
 
         A whole number has one hash, written as 0 or as 0.0: spec.json of a run reads back as the spec that it is of.
         """
-        import hashlib  # loads OpenSSL, which no check needs
+        return meaning_sha256(self.document(), self.data.whereabouts)
 
-        meaning = {key: value for key, value in self.portable().items() if key not in ("summary", "export")}
-        return hashlib.sha256(json.dumps(_whole(meaning), sort_keys=True).encode()).hexdigest()
+
+# Any: a JSON value.
+def meaning_sha256(document: Mapping[str, Any], whereabouts: Collection[str]) -> str:
+    """Return the hash of what the model is by a resolved document, as the zoo of its day wrote it.
+
+    Args:
+        document: the spec as JSON values.
+        whereabouts: the options of its data that say where it lies.
+    """
+    import hashlib  # loads OpenSSL, which no check needs
+
+    meaning = {key: value for key, value in document.items() if key not in ("$schema", "summary", "export")}
+    data = {key: value for key, value in document["data"].items() if key not in whereabouts}
+    return hashlib.sha256(json.dumps(_whole(meaning | {"data": data}), sort_keys=True).encode()).hexdigest()
 
 
 # Any: a JSON value.

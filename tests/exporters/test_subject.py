@@ -5,19 +5,18 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 from conftest import linear
 from exporters.subject import Subject, find_subject
 from zoo.build import load_rows
 from zoo.errors import DataError, RunError, UsageError
-
-if TYPE_CHECKING:
-    from zoo.run import Run
+from zoo.run import Run
+from zoo.seal import sealed_tensors
+from zoo.spec import meaning_sha256
 
 pytest_plugins = ["specimens"]
 
@@ -190,6 +189,19 @@ def test_a_regression_has_no_classes_and_no_preprocessing(subject: Subject) -> N
     said = subject.metadata()
 
     assert (said["zoo.classes"], said["zoo.preprocessing"]) == ("[]", "[]")
+
+
+def test_a_run_of_an_older_zoo_whose_spec_lacks_an_option_of_today_is_exported(own_run: Path) -> None:
+    run = Run(own_run)
+    document = json.loads(run.spec_file.read_text(encoding="utf-8"))
+    del document["train"]["accumulation"]
+    run.spec_file.write_text(json.dumps(document), encoding="utf-8")
+    old = meaning_sha256(document, run.checked.spec.data.whereabouts)
+    state = load_file(run.weights_file)
+    run.weights_file.write_bytes(sealed_tensors(save(state), {"spec_sha256": old}))
+
+    assert old != Run(own_run).checked.spec.sha256()
+    assert find_subject(str(own_run), (), untrained=False).origin == "trained"
 
 
 def test_a_spec_that_is_newer_than_its_run_is_refused(own_run: Path) -> None:
