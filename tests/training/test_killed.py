@@ -21,10 +21,11 @@ from zoo.destination import Destination
 from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import resume_run, train_run
-from zoo.training import clock, loop
+from zoo.training import clock, loop, strides
 from zoo.training import state as training_state
 from zoo.training.features import HeldOut
 from zoo.training.stepper import Stepper
+from zoo.training.strides import Strides
 
 STEPS = 60  # in the three epochs of the training
 MOMENTS = [("step", count) for count in (1, 2, 7, 19, 20, 21, 33, 40, 41, 55, 59, 60)]
@@ -32,16 +33,47 @@ MOMENTS += [("evaluation", count) for count in (1, 2, 3, 4, 6)]
 MOMENTS += [("checkpoint", count) for count in (1, 2, 5, 11)]
 
 
+LAYERS = [
+    {"type": "Flatten"},
+    {"type": "Linear", "out_features": 8},
+    {"type": "BatchNorm1d"},
+    {"type": "Dropout"},
+    {"type": "Linear", "out_features": "classes"},
+]
+
+
 def document() -> Document:
-    layers = [
-        {"type": "Linear", "out_features": 8},
-        {"type": "BatchNorm1d"},
-        {"type": "Dropout"},
-        {"type": "Linear", "out_features": 1},
-    ]
+    """A spec with all that draws at random or remembers."""
+    images = {
+        "type": "FakeImages",
+        "size": 88,
+        "image_size": [1, 3, 3],
+        "num_classes": 3,
+        "validation": 0.1,
+        "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
+        "augmentation": [{"type": "RandomHorizontalFlip"}],
+    }
     train = {"epochs": 3, "batch_size": 4, "accumulation": 2, "ema": 0.9, "early_stopping": {"patience": 9}}
     scheduler = {"type": "StepLR", "step_size": 7, "interval": "step"}
-    return linear(data__samples=88, data__validation=0.1, model__layers=layers, train=train, scheduler=scheduler)
+    return linear(
+        data=images,
+        model__layers=LAYERS,
+        loss={"type": "CrossEntropyLoss"},
+        metrics=[{"type": "Accuracy"}],
+        train=train,
+        scheduler=scheduler,
+    )
+
+
+# Any: the owner of a function.
+PLACES: dict[str, tuple[Any, str]] = {
+    "step": (Stepper, "step"),
+    "evaluation": (HeldOut, "evaluate"),
+    "plain": (Strides, "_plain"),
+    "record": (Strides, "_record"),
+    "proof": (Strides, "_prove"),
+    "stride": (Strides, "_leap"),
+}
 
 
 def die() -> None:
@@ -98,17 +130,32 @@ def train(out: Path) -> None:
     train_run(check_file("spec.json"), "cpu", Destination(out), TrainingProgress())
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give the place of a training that nobody kills, for all tests of a spec."""
+    places: dict[str, Path] = {}
+    return lambda spec: places.setdefault(spec, tmp_path_factory.mktemp("whole") / "run")
+
+
 @pytest.fixture
 def whole(
-    write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    write: Callable[..., str],
+    undisturbed: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Path:
     torch.set_num_threads(1)
-    write(document() | getattr(request, "param", {}))
+    spec = document() | getattr(request, "param", {})
+    write(spec)
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
-    train(here / "whole")
-    return here / "whole"
+    monkeypatch.setattr(strides, "PAYS", 0.0)
+    monkeypatch.setattr(strides, "SLOW", float("inf"))
+    place = undisturbed(json.dumps(spec))
+    if not place.exists():
+        train(place)
+    return place
 
 
 # Any: whatever a checkpoint holds.
@@ -146,15 +193,31 @@ def test_a_training_killed_between_two_measurements_goes_on_to_the_same_bits(
     assert steps == [7, 14, 21, 28, 35, 42, 48]
 
 
+# No gradient waits and nothing follows a step, so that steps are replayed, many at once.
+REPLAYED: Document = {
+    "data": {key: value for key, value in document()["data"].items() if key != "augmentation"},
+    "train": {"epochs": 3, "batch_size": 4},
+    "scheduler": None,
+}
+MOMENTS_REPLAYED = [("plain", 2), ("record", 1), ("proof", 1), ("proof", 3), ("checkpoint", 5), ("checkpoint", 8)]
+MOMENTS_REPLAYED += [("stride", count) for count in (1, 2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("whole", [REPLAYED], indirect=True, ids=["replayed"])
+@pytest.mark.parametrize(("event", "count"), MOMENTS_REPLAYED)
+def test_a_training_killed_among_replayed_steps_goes_on_to_the_same_bits(
+    event: str, count: int, whole: Path, here: Path
+) -> None:
+    test_a_killed_training_goes_on_to_the_same_bits(event, count, whole, here)
+
+
 @pytest.mark.parametrize(("event", "count"), MOMENTS)
 def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whole: Path, here: Path) -> None:
     def killed() -> None:
-        if event == "step":
-            counted(Stepper, "step", count)
-        elif event == "evaluation":
-            counted(HeldOut, "evaluate", count)
-        else:
+        if event == "checkpoint":
             halved(count)
+        else:
+            counted(*PLACES[event], count)
         train(here / "cut")
 
     assert in_a_child(killed) == signal.SIGKILL
@@ -162,7 +225,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whol
     if run.checkpoint_file.is_file():
         assert in_a_child(lambda: resume_run(run, "cpu", TrainingProgress())) == 0
     else:
-        assert (event, count) in {("step", 1), ("step", 2), ("checkpoint", 1)}
+        assert (event, count) in {("step", 1), ("step", 2), ("checkpoint", 1)}, "it had a checkpoint by then"
         assert (
             in_a_child(
                 lambda: train_run(check_file("spec.json"), "cpu", Destination(here / "cut", True), TrainingProgress())

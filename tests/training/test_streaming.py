@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from photographs import AUGMENTATION, pets, take
-from test_killed import counted, in_a_child
+from test_killed import counted, halved, in_a_child
 
 from conftest import REPOSITORY, Document, Outcome, linear
 from zoo.check import check_file
@@ -26,6 +27,7 @@ from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import resume_run, train_run
 from zoo.training import clock, loop
+from zoo.training.features import HeldOut
 from zoo.training.splits import open_splits
 from zoo.training.stepper import Stepper
 from zoo.training.streaming import Stream
@@ -221,13 +223,21 @@ def test_a_streaming_training_that_is_killed_goes_on_to_the_same_bits(
     progress = TrainingProgress()
     train_run(check_file("spec.json"), "cpu", Destination(here / "whole"), progress)
 
-    def killed() -> None:
-        counted(Stepper, "gradients", 6)
-        train_run(check_file("spec.json"), "cpu", Destination(here / "cut"), progress)
+    places: dict[str, tuple[Any, str]] = {"step": (Stepper, "gradients"), "evaluation": (HeldOut, "evaluate")}
+    moments = [("step", 3), ("step", 8), ("evaluation", 2), ("checkpoint", 3)]
+    for event, count in moments:
+        out = here / f"{event}{count}"
 
-    assert in_a_child(killed) == signal.SIGKILL
-    assert in_a_child(lambda: resume_run(Run(here / "cut"), "cpu", progress)) == 0
-    assert results("cut") == results("whole")
+        def killed(event: str = event, count: int = count, out: Path = out) -> None:
+            if event == "checkpoint":
+                halved(count)
+            else:
+                counted(*places[event], count)
+            train_run(check_file("spec.json"), "cpu", Destination(out), progress)
+
+        assert in_a_child(killed) == signal.SIGKILL
+        assert in_a_child(partial(resume_run, Run(out), "cpu", progress)) == 0
+        assert results(str(out)) == results("whole"), (event, count)
 
 
 PEAK = r"""
