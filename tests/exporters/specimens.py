@@ -161,7 +161,8 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
     command = [
         sys.executable,
         "-c",
-        "import cli; cli.main()",
+        f"import sys; sys.path[:0] = {sys.path}; import cli, pytest, specimens; "
+        "specimens.ask_here(pytest.MonkeyPatch()); cli.main()",
         "export",
         str(run.path),
         "--onnx",
@@ -259,6 +260,11 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
     The same code of the same runtimes runs them; that it works in the clean room, other tests prove.
     """
+    ask_here(monkeypatch)
+
+
+def ask_here(patch: pytest.MonkeyPatch) -> None:
+    """Let the proofs run exported files in this process."""
 
     def ask(
         runtime: Path, model: Path, batches: Sequence[Mapping[str, Array]], options: Mapping[str, str | int]
@@ -271,6 +277,6 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         except Exception as error:  # a runtime may raise anything, and its process would end
             raise ProofFailed(f"{runtime.stem} cannot run {model.name}: {error}", "nothing was published") from error
 
-    monkeypatch.setattr(proof, "ask", ask)
-    monkeypatch.setattr(proof, "asking", lambda *asked: nullcontext(partial(ask, *asked)))
-    monkeypatch.setattr(verification, "ask", ask)
+    patch.setattr(proof, "ask", ask)
+    patch.setattr(proof, "asking", lambda *asked: nullcontext(partial(ask, *asked)))
+    patch.setattr(verification, "ask", ask)
