@@ -107,6 +107,11 @@ def test_an_absent_spec_is_answered_with_the_nearest_name(write: Write, referenc
     assert refused.value.remedy == remedy
 
 
+def test_an_empty_name_is_called_so() -> None:
+    with pytest.raises(UsageError, match="the name of the spec is empty"):
+        find_spec("")
+
+
 def test_a_name_that_is_like_none_only_gets_the_list(write: Write) -> None:
     write(linear(), "mine.json")
     for reference in ("nothere.json", "x.json", "nothere", ".json"):

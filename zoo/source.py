@@ -95,6 +95,8 @@ def find_spec(reference: str) -> FilePath:
     Raises:
         UsageError: there is no such file and no such name.
     """
+    if not reference:
+        raise UsageError("the name of the spec is empty", "name a .json file, or a spec that `zoo list` shows")
     path = FilePath(reference)
     if path.is_file():
         return path

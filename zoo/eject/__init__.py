@@ -23,7 +23,6 @@ from zoo.eject.optimization import groups_source
 from zoo.eject.proof import prove
 from zoo.eject.rows import DECODES, KEEP_OUT, READ_IMAGE, data_source
 from zoo.eject.training import training_source
-from zoo.errors import ExportError
 from zoo.files import write_text
 
 IMPORTS = {
@@ -79,8 +78,6 @@ def source(checked: CheckedSpec) -> str:
         ExportError: the spec says something that the file cannot.
         RunError: tensors that the spec loads are not there.
     """
-    if checked.spec.data.mirrors:
-        raise ExportError("data.reconstruct cannot be ejected", "eject a spec without it")
     parts = [model_source(checked), *_reading(checked), augmentation_source(checked), data_source(checked)]
     parts += [groups_source(checked), training_source(checked), _main(checked)]
     body = "\n\n\n".join(part.strip("\n") for part in parts if part)

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from enum import Enum
-from math import isinf, isnan, prod
+from math import isinf, isnan
 from typing import Any
 
 import torch
@@ -22,7 +22,6 @@ from zoo.strict import Strict
 from zoo.transforms import Transform
 
 Options = Mapping[str, object]
-LARGEST_TENSOR = 4096  # numbers; a longer list is no text that a person reads
 
 
 def constructor(module: nn.Module, options: Options = {}, name: str = "") -> str:  # noqa: B006 - never changed
@@ -231,7 +230,7 @@ def literal(value: object) -> str | None:
     if isinstance(value, Enum) and _owner(type(value)) == "v2":
         return f"v2.{type(value).__name__}.{value.name}"
     if isinstance(value, Tensor):
-        return f"torch.tensor({value.tolist()!r})" if prod(value.shape) <= LARGEST_TENSOR else None
+        return f"torch.tensor({value.tolist()!r})"
     if isinstance(value, tuple | list):
         parts = [literal(part) for part in value]
         if None in parts:

@@ -52,11 +52,13 @@ def table_source(data: TableFile) -> str:
     targets = f"torch.tensor({numbers}, dtype=torch.float64).float().unsqueeze(1)"
     if plan.classes:
         targets = f"torch.tensor([CLASSES.index(row[{target}]) for row in rows])"
-    features = _WORDS if plan.categories else _NUMBERS
-    return "\n".join([*lines, "", "", read, *features.strip("\n").splitlines(), f"    targets = {targets}", _GIVEN])
+    features = (_WORDS if plan.categories else _NUMBERS).strip("\n").splitlines()
+    given = [f"    targets = {targets}", "    return torch.cat(parts, 1), targets"]
+    if data.reconstruct:
+        given = ["    inputs = torch.cat(parts, 1)", "    return inputs, inputs"]
+    return "\n".join([*lines, "", "", read, *features, *given])
 
 
-_GIVEN = "    return torch.cat(parts, 1), targets"
 _CSV = '''
 def read_table(file: str) -> tuple[Tensor, Tensor]:
     """Return the features, in float64, and the targets of all rows of a table."""
@@ -117,7 +119,9 @@ def _arrays(data: ArrayFile) -> list[str]:
         lines = ['    arrays = np.load(file) if file.lower().endswith(".npz") else load_file(file)']
     elif kinds == {True}:
         lines = ["    arrays = np.load(file)"]
-    for name, key, shape in (("inputs", data.inputs, example.input), ("targets", data.targets, example.target)):
+    taken_from = [("inputs", data.inputs, example.input)]
+    taken_from += [] if data.reconstruct else [("targets", data.targets, example.target)]
+    for name, key, shape in taken_from:
         taken = f"arrays[{literal(key)}]"
         made = f"{taken}.to(torch.{shape.dtype})"
         if True in kinds:
@@ -125,7 +129,9 @@ def _arrays(data: ArrayFile) -> list[str]:
         if kinds == {True, False}:
             made = f"torch.as_tensor(np.asarray({taken}).astype(np.{shape.dtype}))"
         lines.append(f"    {name} = {made}")
-    if example.target.rank == 2:
+    if data.reconstruct:
+        lines.append("    targets = inputs")
+    elif example.target.rank == 2:
         lines.append("    targets = targets.unsqueeze(1) if targets.ndim == 1 else targets")
     return lines
 

@@ -60,7 +60,8 @@ def data_source(checked: CheckedSpec) -> str:
         body += _kept_out(data)
     body += late_lines(data)
     head = ["def data(split: str) -> tuple[Tensor, Tensor]:", f'    """Return {_said(data)}."""']
-    return "\n".join([*head, *body, "    return inputs, targets"])
+    given = "inputs, inputs  # to be given back" if data.mirrors else "inputs, targets"
+    return "\n".join([*head, *body, f"    return {given}"])
 
 
 def _said(data: Data) -> str:

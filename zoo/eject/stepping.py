@@ -15,6 +15,8 @@ def step_lines(checked: CheckedSpec) -> Iterator[str]:
         yield "inputs, targets = inputs.to(device), targets.to(device)"
     if finishes(spec.data):
         yield "inputs = FINISH(inputs)"
+    if spec.data.mirrors and (augments(spec.data) or finishes(spec.data)):
+        yield "targets = inputs"
     if mixes(spec.data):
         yield 'with seeded(f"{(SEED * 2**32 + epoch) * len(loader) + step}/-1"):'
         yield "    inputs, targets = MIX(inputs, targets)"
