@@ -103,6 +103,16 @@ def test_a_packed_file_beyond_the_budget_is_refused(zoo: Zoo, write: Write, here
     assert "the train split takes 0.0 MiB, more than data.memory leaves, and can only be read whole" in outcome.err
 
 
+def test_what_cannot_stream_is_refused_before_memory_is_short(zoo: Zoo, write: Write, here: Path) -> None:
+    data = {"type": "FakeImages", "size": 10_000_000, "transforms": [{"type": "ToDtype", "dtype": "float32"}]}
+    layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+    write(linear(data=data, model__layers=layers, loss={"type": "CrossEntropyLoss"}, metrics=[]))
+    outcome = zoo("train", "spec.json")
+    assert outcome.status == 2
+    assert "the train split takes 5,742,187.5 MiB, and" in outcome.err
+    assert "MiB are free; FakeImages cannot stream" in outcome.err
+
+
 def test_the_test_split_streams_to_the_same_measurements(
     zoo: Zoo, write: Write, here: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

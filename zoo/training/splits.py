@@ -36,6 +36,7 @@ def open_splits(checked: CheckedSpec, device: torch.device, wanted: Iterable[Spl
     for note in data.notes():
         log.info(note)
     if not isinstance(data, Streamable):
+        _require_room(checked, device)
         return {split: _held(checked, split, device) for split in wanted}
     budget = free_memory(device) // SHARE if data.memory is None else data.memory * MEBIBYTE
     splits: dict[Split, Rows | Stream] = {}
@@ -71,6 +72,21 @@ def some_rows(checked: CheckedSpec, split: Split) -> Rows:
     count = max(1, min(len(found), len(found) * MOST_READ // max(1, size)))
     batches = list(found.batches([len(found) * index // count for index in range(count)], 1))
     return Rows(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+
+def _require_room(checked: CheckedSpec, device: torch.device) -> None:
+    """Refuse rows that cannot stream and would not fit, before the machine is out of memory.
+
+    Raises:
+        DataError: the training split, behind its transforms, takes more than what is free.
+    """
+    rows, data = checked.example.training_rows or 0, checked.spec.data
+    size = rows * checked.input.row_size * getattr(torch, checked.input.dtype).itemsize
+    free = free_memory(device)
+    if size > free:
+        sizes = f"takes {_mebibytes(size)} MiB, and {_mebibytes(free)} MiB are free"
+        message = f"the train split {sizes}; {type(data).__name__} cannot stream"
+        raise DataError(message, "use fewer or smaller rows")
 
 
 def _too_large(split: Split, size: int) -> DataError:
