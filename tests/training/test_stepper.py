@@ -82,6 +82,7 @@ class Plain:
     clip: Callable[[nn.Module], object] = lambda model: None
     mean: AveragedModel | None = None
     ema: float | None = None
+    scaler: torch.amp.GradScaler | None = None
     model: nn.Module = field(init=False)
 
     def run(self) -> nn.Module:
@@ -107,9 +108,16 @@ class Plain:
                 optimizer.zero_grad()
                 for inputs, targets in group:
                     loss = self._loss(inputs, targets)
-                    (loss / len(group) if self.accumulation > 1 else loss).backward()
-                self.clip(self.model)
-                optimizer.step()
+                    share = loss / len(group) if self.accumulation > 1 else loss
+                    (share if self.scaler is None else self.scaler.scale(share)).backward()
+                if self.scaler is None:
+                    self.clip(self.model)
+                    optimizer.step()
+                else:
+                    self.scaler.unscale_(optimizer)
+                    self.clip(self.model)
+                    self.scaler.step(optimizer)
+                    self.scaler.update()
                 if self.mean is not None:
                     self.mean.update_parameters(self.model)
         return self.model
@@ -149,6 +157,16 @@ def test_clipping_changes_the_weights() -> None:
 def test_bf16_is_torchs_autocast() -> None:
     spec = checked({"precision": "bf16"})
     assert bits(trained(spec).model) == bits(Plain(spec, dtype=torch.bfloat16).run())
+
+
+@pytest.mark.parametrize("changes", [{}, {"accumulation": 3}, {"clip_grad_norm": 0.1}], ids=str)
+def test_fp16_is_torchs_autocast_with_its_scaler(changes: dict[str, Any]) -> None:
+    spec = checked({"precision": "fp16"} | changes)
+    plain = Plain(spec, accumulation=changes.get("accumulation", 1), dtype=torch.float16)
+    plain.scaler = torch.amp.GradScaler("cpu")
+    if "clip_grad_norm" in changes:
+        plain.clip = lambda model: nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    assert bits(trained(spec).model) == bits(plain.run())
 
 
 def test_fp16_trains_with_a_scaled_loss() -> None:
