@@ -30,7 +30,8 @@ SPECS = {
 }
 MUTATIONS = 30  # of each spec, here; the campaign takes thousands
 GARBLINGS = 25
-LONGEST = 2.0  # seconds of a check
+LONGEST = 2.0  # seconds of the processor for a check
+LONGEST_WAIT = 30.0  # seconds by the clock, where a check might wait for a file; others may use the machine
 OWN = (str(REPOSITORY / "zoo"), str(REPOSITORY / "specs"), sys.prefix, sys.base_prefix)
 """What a check may read besides what a spec names: zoo itself and Python."""
 RUNNING = re.compile(
@@ -143,13 +144,13 @@ def test_a_garbled_text_is_taken_or_refused_with_problems(name: str, here: Path,
     for _ in range(GARBLINGS):
         raw = garble(SPECS[name], random)
         (here / "spec.json").write_bytes(raw)
-        start = perf_counter()
+        start = process_time()
         try:
             _, run = watch.during(lambda: judged_file("spec.json"))
         except Exception as error:
             raise AssertionError(raw) from error
         assert not run
-        assert perf_counter() - start < LONGEST
+        assert process_time() - start < LONGEST
 
 
 def doubling(levels: int) -> Document:
@@ -257,7 +258,7 @@ def test_what_is_no_spec_cannot_be_extended(base: str, strange: Path, watch: Wat
     with pytest.raises((SpecError, UsageError)) as refused:
         watch.during(lambda: check_file("spec.json"))
     assert refused.value.remedy
-    assert perf_counter() - start < LONGEST
+    assert perf_counter() - start < LONGEST_WAIT
     assert {os.path.basename(path) for path in watch.read if not path.startswith(OWN)} <= {
         "spec.json",
         os.path.basename(base),
@@ -269,7 +270,7 @@ def test_what_is_no_spec_is_refused(name: str, strange: Path) -> None:
     start = perf_counter()
     with pytest.raises((SpecError, UsageError)):
         check_file(f"{name}.json")
-    assert perf_counter() - start < LONGEST
+    assert perf_counter() - start < LONGEST_WAIT
 
 
 def test_the_watch_sees_what_is_read_and_run(here: Path, watch: Watch) -> None:

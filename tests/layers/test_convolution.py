@@ -189,10 +189,10 @@ def test_a_class_for_other_axes_is_named() -> None:
 @pytest.mark.parametrize("name", ["Conv3d", "ConvTranspose3d"])
 def test_huge_options_are_refused_at_once(name: str) -> None:
     huge = 2**31 - 1
-    began = time.perf_counter()
+    began = time.process_time()
     for option in ("out_channels", "kernel_size", "stride", "padding", "dilation"):
         document = {"type": name, "out_channels": 4, "kernel_size": 3, option: huge}
         ruled(declared(document), Shape("N", huge, huge, huge, huge))
     document = {"type": name, "out_channels": huge, "kernel_size": huge, "padding": huge, "stride": huge}
     assert ruled(declared(document), Shape("N", huge, 9, 9, 9)) is None
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1

@@ -212,7 +212,7 @@ def test_a_signal_to_all_processes_ends_them_quietly_with_a_checkpoint(number: s
     process = started("spec.json")
     workers = workers_of(process)
     os.killpg(process.pid, number)
-    err = process.communicate(timeout=60)[1]
+    err = process.communicate(timeout=120)[1]
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err
     assert "zoo train --resume runs/pets" in err
