@@ -27,6 +27,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)  # young objects, young and middle collections before the next older one
 
 
+def pytest_unconfigure() -> None:
+    """Let the process end as it would; nanobind tells of objects that no collector may free."""
+    gc.unfreeze()
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command did."""
