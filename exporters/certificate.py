@@ -184,9 +184,10 @@ def records(folder: Path) -> tuple[FileRecord, ...]:
 
 
 def _record(path: Path, folder: Path) -> FileRecord:
-    content = path.read_bytes()
     name = path.relative_to(folder).as_posix()
-    return FileRecord(name=name, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileRecord(name=name, sha256=digest, bytes=path.stat().st_size)
 
 
 def weights_sha256(state: dict[str, torch.Tensor]) -> str:

@@ -6,7 +6,6 @@ must be a near-tie of the module in float64; the metrics of both sides follow fr
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,14 +14,13 @@ from torch import Tensor
 
 from exporters.arrays import Array
 from exporters.decided import Decisions, Flip, Score
+from exporters.doubling import as_double, doubled
 from exporters.golden import Golden, outputs_of
-from exporters.subject import Subject
+from exporters.subject import ROWS, WORK, Subject
 from zoo.costs import costs
 from zoo.shapes import class_axis
 from zoo.training.evaluation import evaluating
 
-ROWS = 1000  # held-out rows at most
-WORK = 40_000_000_000  # multiply-adds for all of them
 LEAST = 32  # rows that say something of a metric; where WORK allows fewer, those that are published are enough
 BATCH = 32
 
@@ -85,11 +83,8 @@ def _flips(subject: Subject, inputs: Tensor, sides: tuple[Tensor, Tensor], axis:
     chosen = rows.nonzero().flatten()
     if not len(chosen):
         return []
-    double = copy.deepcopy(subject.module).double()
-    with evaluating(double):
-        taken = inputs[chosen]
-        given = taken.double() if taken.is_floating_point() else taken
-        truth = outputs_of(double, given)[0].movedim(axis, -1)
+    with evaluating(subject.module), doubled(subject.module) as double:
+        truth = outputs_of(double, as_double(inputs[chosen]))[0].movedim(axis, -1)
     flips = []
     for place, row in enumerate(chosen.tolist()):
         a, b = mine[row].reshape(-1), its[row].reshape(-1)

@@ -6,8 +6,7 @@ Source: https://github.com/onnx/onnx/blob/main/docs/OnnxBackendTest.md
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +17,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from exporters.arrays import Array
+from exporters.doubling import as_double, doubled
 from zoo.training.evaluation import evaluating
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
@@ -111,22 +111,23 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
         values: how many values a number of the input may have, where it is a token; 0 where it is none.
     """
     some = rows[: max(3, min(DISTINCT, TRUTH // max(1, work)))]
-    sizes, at_once = batches(work), max(1, min(AT_ONCE, AT_ONCE_WORK // max(1, work)))
-    spared = sizes != BATCHES
-    double = copy.deepcopy(module).double()
-    with evaluating(module), evaluating(double):
-        held_out, answers = [], dict[int, tuple[tuple[Array, ...], tuple[Array, ...]]]()
-        for size, start, length in _plan(sizes, 1 if sequence is None else some.shape[sequence]):
-            cut = some if sequence is None else some.narrow(sequence, 0, length)
-            if length not in answers:
-                answers[length] = _truth(double, cut, at_once), _own(module, cut, at_once) if spared else ()
+    at_once = max(1, min(AT_ONCE, AT_ONCE_WORK // max(1, work)))
+    spared = batches(work) != BATCHES
+    plan = list(_plan(batches(work), 1 if sequence is None else some.shape[sequence]))
+    cuts = {length: some if sequence is None else some.narrow(sequence, 0, length) for _, _, length in plan}
+    probe = _halves(rows, values) if spared else _probes(rows, values)
+    with evaluating(module):
+        alone = {length: _answers(module, cut, at_once) for length, cut in cuts.items()} if spared else {}
+        with doubled(module):
+            truths = {length: _truth(module, cut, at_once) for length, cut in cuts.items()}
+        held_out = []
+        for size, start, length in plan:
             taken = np.arange(start, start + size) % len(some)
-            batch = cut[taken].contiguous()
-            truth, own = (tuple(array[taken] for array in side) for side in answers[length])
-            owns = own if spared else _own(module, batch, size)
-            held_out.append(Question(f"batch of {size}", batch, truth, owns, places=tuple(taken.tolist())))
-        probe = _halves(rows, values) if spared else _probes(rows, values)
-        probes = () if probe is None else (_probing(module, double, probe, float(rows.abs().max()), at_once),)
+            batch = cuts[length][taken].contiguous()
+            own = [array[taken] for array in alone[length]] if spared else _answers(module, batch, size)
+            truth = tuple(array[taken] for array in truths[length])
+            held_out.append(Question(f"batch of {size}", batch, truth, tuple(own), places=tuple(taken.tolist())))
+        probes = () if probe is None else (_probing(module, probe, float(rows.abs().max()), at_once),)
     return Golden(tuple(held_out), probes)
 
 
@@ -134,25 +135,26 @@ def whole(module: nn.Module, asked: Golden) -> Golden:
     """Return the questions with the float32 answers to whole batches, whose last bits may be others than of rows."""
     with evaluating(module):
         sides = (
-            tuple(replace(found, owns=_own(module, found.inputs, len(found.inputs))) for found in side)
+            tuple(replace(found, owns=_answers(module, found.inputs, len(found.inputs))) for found in side)
             for side in (asked.held_out, asked.probes)
         )
         return Golden(*sides)
 
 
-def _probing(module: nn.Module, double: nn.Module, probe: Tensor, size: float, at_once: int) -> Question:
+def _probing(module: nn.Module, probe: Tensor, size: float, at_once: int) -> Question:
     """Return the probes with their answers, and how far a last bit of the largest held-out number moves these.
 
     A row of one number has no variance, and a layer that divides by it makes much of the last bits.
     """
-    spared = len(probe) != len(PROBES)
-    truths, moves = _truth(double, probe, at_once), tuple[tuple[float, ...], ...]()
-    if probe.is_floating_point() and not spared:
-        generator = torch.Generator().manual_seed(1)
-        signs = torch.randint(0, 2, probe.shape, generator=generator) * 2 - 1
-        moved = _truth(double, probe.double() + signs * (LAST_BIT * size), at_once)
-        moves = tuple(_distances(*pair) for pair in zip(truths, moved, strict=True))
-    owns = _own(module, probe, at_once if spared else len(probe))
+    spared, moves = len(probe) != len(PROBES), tuple[tuple[float, ...], ...]()
+    owns = _answers(module, probe, at_once if spared else len(probe))
+    with doubled(module):
+        truths = _truth(module, probe, at_once)
+        if probe.is_floating_point() and not spared:
+            generator = torch.Generator().manual_seed(1)
+            signs = torch.randint(0, 2, probe.shape, generator=generator) * 2 - 1
+            moved = _truth(module, probe.double() + signs * (LAST_BIT * size), at_once)
+            moves = tuple(_distances(*pair) for pair in zip(truths, moved, strict=True))
     return Question(PROBES_NAME, probe, truths, owns, HALVES if spared else PROBES, moves)
 
 
@@ -199,17 +201,14 @@ def _halves(rows: Tensor, values: int) -> Tensor | None:
 
 def _truth(double: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:
     """Return the outputs in float64, a few rows at a time: no row knows of the others."""
-    parts = (part.double() if part.is_floating_point() else part for part in torch.split(rows, at_once))
-    return _answers(double, parts)
+    return _answers(double, rows, at_once, as_double)
 
 
-def _own(module: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:
-    return _answers(module, torch.split(rows, at_once))
-
-
-def _answers(module: nn.Module, parts: Iterable[Tensor]) -> tuple[Array, ...]:
-    # A copy: an in-place first layer may overwrite it.
-    outputs = list(zip(*(outputs_of(module, part.clone()) for part in parts), strict=True))
+def _answers(
+    module: nn.Module, rows: Tensor, at_once: int, copy: Callable[[Tensor], Tensor] = torch.clone
+) -> tuple[Array, ...]:
+    """Return the outputs, so many rows at a time; of copies, because an in-place first layer may overwrite them."""
+    outputs = list(zip(*(outputs_of(module, copy(part)) for part in torch.split(rows, at_once)), strict=True))
     return tuple((output[0] if len(output) == 1 else torch.cat(output)).numpy() for output in outputs)
 
 

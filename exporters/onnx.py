@@ -40,6 +40,7 @@ def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
     program = _program(subject, max(form.opset, opsets.NATIVE))
     _optimize(program, set(subject.module.state_dict()))
     model = program.model_proto
+    del program
     if form.opset < opsets.NATIVE:
         opsets.lower(model)
     strip(model)
@@ -119,8 +120,8 @@ def _capture(
 
 def _fixed(program: torch.onnx.ONNXProgram, values: tuple[Value, ...]) -> str:
     """Return the name of an axis that may have any size, but has one in the graph; nothing where there is none."""
-    for given, shape in zip(program.model_proto.graph.input, _shapes(values), strict=True):
-        for name, axis in zip(sizes(shape), _axes(given), strict=True):
+    for given, shape in zip(program.model.graph.inputs, _shapes(values), strict=True):
+        for name, axis in zip(sizes(shape), given.shape or (), strict=True):
             if isinstance(name, str) and isinstance(axis, int):
                 return name
     return ""
@@ -183,7 +184,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
     """
     model = storage.read(path)
     state = subject.module.state_dict(keep_vars=True)
-    found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    found = {tensor.name: tensor for tensor in model.graph.initializer}
     standing = {id(tensor): name for name, tensor in state.items() if name in found}
     equal = 0
     for name, tensor in state.items():
@@ -191,7 +192,8 @@ def verify_weights(subject: Subject, path: Path) -> int:
         if stored is None:
             continue  # not used in evaluation, such as num_batches_tracked; a missing weight fails the float64 proof
         expected = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        if found[stored].shape != tuple(tensor.shape) or found[stored].tobytes() != expected.tobytes():
+        array = numpy_helper.to_array(found[stored])
+        if array.shape != tuple(tensor.shape) or array.tobytes() != expected.tobytes():
             raise ProofFailed(
                 f"{name} in the ONNX graph is not the model's, bit for bit",
                 "nothing was published; please report the spec",
@@ -228,14 +230,14 @@ def verify_static(subject: Subject, path: Path, form: OnnxForm = USUAL) -> int:
         ProofFailed: the file is not valid ONNX, or its opset, files, names or axes are not those asked for.
     """
     try:
-        model, outline = storage.read(path), storage.outline(path)
-        onnx.checker.check_model(str(path), full_check=True)
+        onnx.checker.check_model(str(path), full_check=True)  # shapes are inferred strictly, too
+        model = storage.outline(path)
     except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise _failed(f"the file is not valid ONNX: {reason(error)}") from error
     opsets = {(opset.domain, opset.version) for opset in model.opset_import}
     if opsets != {("", form.opset)}:
         raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {form.opset} alone")
-    if storage.locations(outline) != ({storage.beside(path).name} if storage.weight(model) > form.one_file else set()):
+    if storage.locations(model) != ({storage.beside(path).name} if storage.weight(model) > form.one_file else set()):
         raise _failed("the file keeps weights in another file than it should")
     if model.ir_version != form.ir:
         raise _failed(f"the file has IR version {model.ir_version}, not {form.ir}")

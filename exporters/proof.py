@@ -24,6 +24,7 @@ from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, 
 from exporters.subject import Subject
 from exporters.tolerance import GRAPH_LIMIT, tie
 from zoo.costs import costs
+from zoo.economy import give_back
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
@@ -58,6 +59,7 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     path = evidence.folder / FILES[name]
     _EXPORT[name](evidence, path)
     exported = time.perf_counter()
+    give_back()
     proof = _PROVE[name](evidence, path)
     if proof.verdict == "inconclusive" and evidence.subject.origin == "untrained":
         proof = _prove_structure(name, evidence, path, proof)
@@ -86,8 +88,10 @@ def asked_of(subject: Subject, formats: Sequence[Format]) -> Golden:
     """Return the questions to a module, with its answers, for the proof of these formats."""
     work = costs(subject.checked).multiply_adds
     asked = golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
-    by_bits = any(name != "onnx" for name in formats)
-    return golden.whole(subject.module, asked) if asked.spared and by_bits else asked
+    if asked.spared and any(name != "onnx" for name in formats):
+        asked = golden.whole(subject.module, asked)
+    give_back()
+    return asked
 
 
 def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
@@ -117,7 +121,9 @@ def _judge_graph(evidence: Evidence, path: Path) -> dict[str, float]:
     """
     subject, threads = evidence.subject, torch.get_num_threads()
     opset = onnx.verify_static(subject, path, evidence.form)
+    give_back()
     weights = onnx.verify_weights(subject, path)
+    give_back()
     torch.set_num_threads(_threads())
     try:
         error = replaying.float64_error(subject.input_name, subject.outputs, evidence.golden, path)

@@ -15,6 +15,7 @@ from torch import nn
 from exporters.outputs import Output
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
+from zoo.costs import costs
 from zoo.data import Rows
 from zoo.errors import DataError, RunError, UsageError
 from zoo.files import json_object
@@ -25,6 +26,9 @@ from zoo.spec import meaning_sha256
 from zoo.training.splits import some_rows
 from zoo.training.watching import Row
 
+ROWS = 1000  # held-out rows that a proof uses at most
+WORK = 40_000_000_000  # multiply-adds for all of them
+FEWEST = 32  # rows, whatever they cost
 TRACED_ROWS = 3  # a batch of 1 would be baked into recurrent and attention layers without a word
 
 PREPROCESSING = "_preprocessing"  # what holds it in a raw module; no layer is called so: an id begins with a letter
@@ -167,12 +171,14 @@ def _require_own_spec(run: Run) -> None:
 
 
 def held_out(checked: CheckedSpec) -> Rows:
-    """Return the rows to prove an export with.
+    """Return the rows to prove an export with: at most 1000, and of models whose rows cost much, fewer.
 
     Raises:
         DataError: there are none.
     """
     try:
-        return some_rows(checked, "test")
+        found = some_rows(checked, "test")
     except DataError as error:
         raise DataError(f"no held-out rows to prove the export with: {error.message}", error.remedy) from error
+    count = min(ROWS, max(FEWEST, WORK // max(1, costs(checked).multiply_adds)))
+    return found if len(found) <= count else Rows(found.inputs[:count].clone(), found.targets[:count].clone())

@@ -46,6 +46,13 @@ def settle() -> None:
         mallopt(TRIM_THRESHOLD, NEVER)
 
 
+def give_back() -> None:
+    """Give the system what is free inside the heap; glibc keeps it otherwise, in the pieces that it happens to have."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 def spare_compiler() -> None:
     """Let torch's optimizers work without torch's compiler, whose import takes as long as torch's own.
 

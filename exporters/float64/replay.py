@@ -37,7 +37,7 @@ class Replay:
     def __init__(self, model: ModelProto) -> None:
         self._opset = next(entry.version for entry in model.opset_import if entry.domain == "")
         self._graph = model.graph
-        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
 
     def run(self, inputs: Mapping[str, Tensor], watched: Sequence[str] = ()) -> dict[str, Tensor]:
         """Return the outputs by name, and the values in between that are watched.
@@ -100,8 +100,7 @@ class Replay:
         return values[name] if name in values else self._constant(name)
 
     def _constant(self, name: str) -> Tensor:
-        array = self._constants[name]
-        tensor = torch.tensor(array)
+        tensor = torch.tensor(numpy_helper.to_array(self._constants[name]))
         return tensor.double() if tensor.is_floating_point() else tensor
 
 

@@ -84,3 +84,21 @@ def test_the_weight_of_a_model_is_that_of_its_tensors(wide: Subject, tmp_path: P
     exporter.export(wide, tmp_path / "model.onnx")
 
     assert storage.weight(onnx.load_model(tmp_path / "model.onnx")) >= 4 * (4 * 128 + 128 + 128 + 1)
+
+
+def test_a_model_written_a_tensor_at_a_time_has_the_bytes_of_the_whole(wide: Subject, tmp_path: Path) -> None:
+    exporter.export(wide, tmp_path / "model.onnx")
+    model = onnx.load_model(tmp_path / "model.onnx")
+    model.graph.value_info.add().name = "behind the tensors"
+
+    storage.write(model, tmp_path / "again.onnx")
+
+    assert (tmp_path / "again.onnx").read_bytes() == model.SerializeToString(deterministic=True)
+
+
+def test_the_weight_is_the_same_in_one_file_and_in_two(wide: Subject, tmp_path: Path) -> None:
+    for name, form in (("one.onnx", OnnxForm()), ("two.onnx", SMALL)):
+        exporter.export(wide, tmp_path / name, form)
+
+    one, two = (storage.weight(storage.outline(tmp_path / name)) for name in ("one.onnx", "two.onnx"))
+    assert one == two > SMALL.one_file
