@@ -16,6 +16,7 @@ from zoo.costs import has_small_steps
 from zoo.data.splitting import OneFile
 from zoo.data.table_file import TableFile
 from zoo.data.text_file import TextFile
+from zoo.economy import spare_compiler
 from zoo.eject.augmentation import augmentation_source
 from zoo.eject.model import MATCHES, model_source
 from zoo.eject.one_file import split_source, table_source
@@ -78,6 +79,7 @@ def source(checked: CheckedSpec) -> str:
         ExportError: the spec says something that the file cannot.
         RunError: tensors that the spec loads are not there.
     """
+    spare_compiler()
     parts = [model_source(checked), *_reading(checked), augmentation_source(checked), data_source(checked)]
     parts += [groups_source(checked), training_source(checked), _main(checked)]
     body = "\n\n\n".join(part.strip("\n") for part in parts if part)

@@ -118,12 +118,14 @@ def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
 
 def _owner(own: type[object]) -> str | None:
     """Return what the generated file calls the place of a class."""
+    if getattr(nn, own.__name__, None) is own:
+        return "nn"  # without the import of torchvision, which takes as long as torch's
     from torchvision import ops
     from torchvision.models import swin_transformer
     from torchvision.transforms import v2
 
     windows = "torchvision.models.swin_transformer"
-    for place, text in ((nn, "nn"), (v2, "v2"), (ops, "torchvision.ops"), (swin_transformer, windows)):
+    for place, text in ((v2, "v2"), (ops, "torchvision.ops"), (swin_transformer, windows)):
         if getattr(place, own.__name__, None) is own:
             return text
     return None
@@ -247,11 +249,13 @@ def keywords(options: Options) -> list[str]:
 
 def _equal(text: str, module: nn.Module) -> bool:
     """Return whether the call makes a module of the same type, with the same options and tensors of the same sizes."""
-    import torchvision
-    from torchvision.transforms import v2
-
     # The text has been put together from literals and torch's own names above.
-    names: dict[str, Any] = {"nn": nn, "torch": torch, "torchvision": torchvision, "v2": v2}
+    names: dict[str, Any] = {"nn": nn, "torch": torch}
+    if "torchvision." in text or "v2." in text:
+        import torchvision
+        from torchvision.transforms import v2
+
+        names |= {"torchvision": torchvision, "v2": v2}
     try:
         with torch.device("meta"):
             made = eval(text, names)

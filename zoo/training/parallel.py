@@ -78,7 +78,7 @@ class SharedStrides:
         """Return the wrapped model, compiled where the spec says so."""
         # Any: torch.compile gives it no types.
         model: Any = self.wrapped
-        forward: Callable[[Tensor], Tensor] = torch.compile(model) if self.alone.train.compile else model
+        forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if self.alone.train.compile else model
         return forward
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:

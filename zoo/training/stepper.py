@@ -43,7 +43,7 @@ class Stepper:
         """Return the model, compiled where the spec says so."""
         # Any: torch.compile gives it no types.
         model: Any = self.state.model if self.tail is None else self.tail
-        forward: Callable[[Tensor], Tensor] = torch.compile(model) if self.train.compile else model
+        forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if self.train.compile else model
         return forward
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
