@@ -50,6 +50,7 @@ def test_formats_are_made_in_one_order() -> None:
     [
         ("onnxruntime>=1.13", 17, 8),
         ("onnxruntime>=1.14", 18, 8),
+        ("onnxruntime>=1.15", 18, 8),
         ("onnxruntime>=1.16.3", 19, 9),
         ("onnxruntime>=1.17", 20, 9),
         ("onnxruntime>=1.18", 20, 10),
