@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="module")
 def _imported(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import what a training needs before processes are forked: each would do it anew, in ten times its own time."""
+    import_module("zoo.training.sharded")
     spec = check(Source("spec.json", "", images()))
     train_run(spec, "cpu", Destination(tmp_path_factory.mktemp("imported") / "run"), Unseen())
 
@@ -475,15 +478,16 @@ def test_sharded_trainings_give_the_curve_of_one_process_and_its_files(write: Ca
 
 
 @pytest.mark.usefixtures("_saving_always")
-@pytest.mark.parametrize("then", [1, 2, 3])
-def test_a_killed_sharded_training_goes_on(then: int, write: Callable[..., str], here: Path) -> None:
+def test_a_killed_sharded_training_goes_on_in_any_number_of_processes(write: Callable[..., str], here: Path) -> None:
     write(sharded())
     assert together(2, train, here / "whole") == [0, 0]
     assert -signal.SIGKILL in ended(started(2, killed_at("step", 9, 1, here / "cut")))
-    assert together(then, resume, here / "cut") == [0] * then
-    near(here / "cut", here / "whole")
-    if then == 2:
-        assert (here / "cut/model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()
+    for then in (1, 2, 3):
+        resumed = shutil.copytree(here / "cut", here / f"cut{then}")
+        assert together(then, resume, resumed) == [0] * then
+        near(resumed, here / "whole")
+        if then == 2:
+            assert (resumed / "model.safetensors").read_bytes() == (here / "whole/model.safetensors").read_bytes()
 
 
 def parted(out: Path, world: World) -> None:
