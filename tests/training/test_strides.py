@@ -15,7 +15,7 @@ from conftest import Document, linear
 from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
 from zoo.source import Source
-from zoo.training import replay, strides
+from zoo.training import recording, replay, strides
 from zoo.training import state as training_state
 from zoo.training.loop import Training
 from zoo.training.recording import Recorder
@@ -131,6 +131,25 @@ def test_a_short_training_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(strides, "PAYS", 0.5)
     _, training = trained(check(Source("spec.json", "", linear())))
     assert training.strides.plain
+
+
+@pytest.mark.parametrize(("least", "replayed"), [(0, True), (1000, False)])
+def test_slow_steps_are_replayed_where_faster_ways_pay(
+    least: int, replayed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strides, "SLOW", 0.0)
+    monkeypatch.setattr(strides, "SEEKS", least)
+    _, training = trained(spec_of(train={"epochs": 1}))
+    assert training.strides.replays == replayed
+
+
+def test_a_record_that_would_hold_much_memory_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recording, "MOST", 1000)
+    _, training = trained(spec_of(train={"epochs": 1}))
+    assert training.strides.plain
+    assert "a record of one would hold more than 0 MiB" in caplog.text
 
 
 def test_an_optimizer_whose_options_change_moves_replayed_gradients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ MEMORY_FORMATS = {
     torch.channels_last: 2,
     torch.channels_last_3d: 3,
 }
+MOST = 2**28  # bytes that a record holds on to
 DEPENDS_ON_DATA = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
 
 
@@ -57,6 +58,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         """Why the step cannot be written down; empty where it can."""
         self._names: dict[tuple[object, ...], str] = {}
         self._kept: list[object] = list(named.values())  # so that no address is used twice
+        self._held: dict[int, int] = {}
+        """Bytes of the results, by their addresses."""
         self._made: set[int] = set()
         self._outside: set[int] = set()
         """Where the numbers of constants are; those of `_made` are computed in each step."""
@@ -85,7 +88,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
         try:
             text, literals = self._call(func, args, given)
             result = func(*args, **given)
-            self._kept.append((args, given, result))
+            self._keep(args, given, result)
             if func is torch.ops.aten.ones_like.default and result.numel() == 1:
                 self.name(result)  # where backward begins: a constant
             else:
@@ -95,7 +98,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch giv
                     self.calls[len(self.lines) - 1] = Call(func, args, tuple(own), literals, text)
         except NotRecordable as error:
             self.fault = str(error)
+            self._kept.clear()
         return func(*args, **given) if result is None else result
+
+    # Any: as above.
+    def _keep(self, args: tuple[Any, ...], given: dict[str, Any], result: Any) -> None:
+        """Hold on to what an operator took and gave, so that no address is used twice.
+
+        Raises:
+            NotRecordable: that is too much memory.
+        """
+        self._kept.append((args, given, result))
+        for tensor in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(tensor, Tensor) and _address(tensor) not in self._held:
+                self._held[_address(tensor)] = tensor.untyped_storage().nbytes()
+        if sum(self._held.values()) > MOST:
+            raise NotRecordable(f"a record of one would hold more than {MOST // 2**20} MiB")
 
     def name(self, tensor: Tensor) -> str:
         """Return what a tensor is called in the text; one that is new is a constant from here on.

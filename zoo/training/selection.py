@@ -78,11 +78,14 @@ def _compiled(names: Sequence[str], lines: Lines, results: Sequence[str]) -> Cal
 
 
 def _seconds(function: Callable[..., list[Tensor]], given: Sequence[Tensor]) -> float:
-    """Return what a call takes; where one thread does all, without what other programs take meanwhile."""
-    clock = thread_time if torch.get_num_threads() == 1 else perf_counter
-    begun = clock()
+    begun = worked()
     function(*given)
-    return clock() - begun
+    return worked() - begun
+
+
+def worked() -> float:
+    """Return seconds of a clock; where one thread does all, without what other programs take meanwhile."""
+    return thread_time() if torch.get_num_threads() == 1 else perf_counter()
 
 
 def _agree(one: Callable[..., list[Tensor]], other: Callable[..., list[Tensor]], given: Sequence[Tensor]) -> bool:

@@ -21,14 +21,16 @@ from zoo.data import Rows
 from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
-from zoo.training.selection import same_bits
+from zoo.training.selection import same_bits, worked
 from zoo.training.state import State
 from zoo.training.stepper import Stepper
 
-SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent
+SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent, but that may be faster
+LONG = 0.5  # seconds; a longer step stays plain
 PAYS = 0.5  # seconds of plain steps to come; recording and proving take about a tenth of it
-SEEKS = 300  # steps to come; trying other ways to compute the operators of one takes as long as 25 steps
+SEEKS = 500  # steps to come; trying other ways to compute the operators of one takes as long as 25 steps
 LARGEST = 2**28  # bytes of weights and optimizer state; a proof holds two copies
+LITTLE = 2**25  # the same, for a step that is not short: it holds much else
 STRETCH = 0.05  # seconds between two looks at the clock and at signals
 PLAIN = 3  # steps before one is recorded: kernels choose their ways, optimizers make their state
 PROOFS = 3  # steps that are done twice
@@ -123,7 +125,14 @@ class Strides:
         """Return whether recording pays: steps are short, many are to come, and what is copied to prove it is small."""
         seconds = min(self._seconds)
         copied = sum(tensor.nbytes for tensor in _tensors(self.stepper.state))
-        return copied < LARGEST and seconds < SLOW and seconds * (self.to_come - self._done) > PAYS
+        short = copied < LARGEST and seconds < SLOW
+        faster = copied < LITTLE and seconds < LONG and self._seeks
+        return (short or faster) and seconds * (self.to_come - self._done) > PAYS
+
+    @property
+    def _seeks(self) -> bool:
+        """Return whether it pays to look for faster ways to compute a step."""
+        return self.to_come - self._done > SEEKS
 
     @cached_property
     def _single(self) -> bool:
@@ -137,10 +146,10 @@ class Strides:
 
     def _plain(self, order: Tensor | None, losses: Tensor) -> None:
         state = self.stepper.state
-        begun = perf_counter()
+        begun = worked()
         number = state.step
         losses[number] = self.stepper.step(*self.feed.batch(order, state.epoch, number))
-        self._seconds = [*self._seconds[-PLAIN:], perf_counter() - begun]
+        self._seconds = [*self._seconds[-PLAIN:], worked() - begun]
 
     def _batches(self, order: Tensor | None) -> tuple[Batches, bool]:
         """Return where a replay takes its rows from, and whether that is the next batch alone."""
@@ -185,8 +194,7 @@ class Strides:
             loss = stepper.loss(inputs, targets)
             _take_gradients(loss, state.optimizer)
         try:
-            seeks = self.to_come - self._done > SEEKS
-            self.replay = replay_of(recorder, loss, state.optimizer, self.moves, seeks)
+            self.replay = replay_of(recorder, loss, state.optimizer, self.moves, self._seeks)
         except NotRecordable as error:
             self._give_up(str(error))
         losses[state.step] = loss.detach()
