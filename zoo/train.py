@@ -75,8 +75,8 @@ class Train(Strict):
     deterministic: bool = False
     """Refuse torch's kernels whose results vary from run to run (torch.use_deterministic_algorithms)."""
     compile: bool = False
-    """Compile the model with torch.compile; the numbers may differ from the plain loop's in the last bits, and with
-    dropout those of a training that is resumed from those of one that is not."""
+    """Compile the model with torch.compile, anew for each size of a batch; the numbers may differ from the plain loop's
+    in the last bits."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """What several processes have of the model: "ddp": each all of it; "fsdp": each a part of every tensor (FSDP2)."""
 

@@ -40,7 +40,11 @@ class Stepper:
 
     @cached_property
     def forward(self) -> Callable[[Tensor], Tensor]:
-        """Return the model, compiled where the spec says so."""
+        """Return the model, compiled where the spec says so.
+
+        Each size of a batch has code of its own: code for any size, which torch makes after a smaller last step, draws
+        dropout otherwise, and a training that is resumed would have it from another step on.
+        """
         # Any: torch.compile gives it no types.
         model: Any = self.state.model if self.tail is None else self.tail
         forward: Callable[[Tensor], Tensor] = torch.compile(model, dynamic=False) if self.train.compile else model
