@@ -32,6 +32,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gi
         self._known: dict[int, object] = {id(tensor): name for tensor, name in named.items()}
         self._kept: list[object] = []  # so that no id is used twice
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch's compiler needs no word that this is not to be compiled: its import takes a second."""
+        return False
+
     # Any: whatever torch's operators take and give.
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

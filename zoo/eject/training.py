@@ -48,7 +48,7 @@ def _prepared(checked: CheckedSpec) -> Iterator[str]:
         yield "    initialize(model)"
     yield "    model = model.to(device)"
     if train.compile:
-        yield "    forward = torch.compile(model)"
+        yield "    forward = torch.compile(model, dynamic=False)"
     yield '    inputs, targets = data("train")'
     given = (
         "Augmented(inputs.to(device), targets.to(device))" if augments(spec.data) else "TensorDataset(inputs, targets)"
