@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from exporters import features
 from exporters.certificate import FormatProof
 from exporters.reduced import RULE, ReducedProof
 from exporters.subject import Raw, Subject
@@ -40,6 +41,13 @@ def _interface(subject: Subject) -> str:
     lines = [f"* `{subject.input_name}`: {_form(subject.input)}; {_free(subject.input)}."]
     lines += [f"* `{output.name}`: {_form(output.shape)}." for output in subject.outputs]
     steps = [json.dumps(transform.document()) for transform in checked.spec.data.pipeline()]
+    steps = steps or [json.dumps(step) for step in features.scaling(checked)]
+    named = features.names(checked)
+    if named and subject.raw is None:
+        said = ", ".join(f"{index}: {name}" for index, name in enumerate(named))
+        lines.append(
+            f"* The numbers of a row: {said}. For a word, 1 stands at its place and 0 at the others of its column."
+        )
     if subject.raw is not None:
         lines += _inside(subject.raw)
     elif steps:

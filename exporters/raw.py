@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 
+from exporters.features import scaling
 from exporters.preprocessing import Uncompilable, compiled, table
 from exporters.subject import PREPROCESSING, Raw, Subject, held_out
 from zoo.build import chain
@@ -140,12 +141,8 @@ def _refuse(
 def _steps(checked: CheckedSpec) -> tuple[str, ...]:
     """Return what happens to a row before the model, as JSON."""
     data = checked.spec.data
-    if not isinstance(data, TableFile):
-        return tuple(json.dumps(transform.document()) for transform in data.pipeline())
-    if data.scaling is None:
-        return ()
-    mean, deviation = (numbers.tolist() for numbers in data.scaling)
-    return (json.dumps({"type": "standardize", "mean": mean, "deviation": deviation}),)
+    steps = [transform.document() for transform in data.pipeline()] or scaling(checked)
+    return tuple(json.dumps(step) for step in steps)
 
 
 def _columns(checked: CheckedSpec) -> dict[str, tuple[str, ...]]:

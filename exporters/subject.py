@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from exporters import features
 from exporters.outputs import Output
 from zoo.build import fresh_model
 from zoo.check import CheckedSpec, check_file
@@ -117,13 +118,15 @@ class Subject:
     def metadata(self) -> dict[str, str]:
         """Return what the file says of itself: spec, classes, and what must happen to an input before."""
         spec = self.checked.spec
-        transforms = [transform.document() for transform in spec.data.pipeline()] if self.raw is None else []
+        before = [transform.document() for transform in spec.data.pipeline()] or features.scaling(self.checked)
+        named = features.names(self.checked) if self.raw is None else ()
         return {
             "zoo.name": spec.name,
             "zoo.spec_sha256": spec.sha256(),
             "zoo.origin": self.origin,
             "zoo.classes": json.dumps(self.checked.example.classes, ensure_ascii=False),
-            "zoo.preprocessing": json.dumps(transforms),
+            "zoo.preprocessing": json.dumps(before if self.raw is None else []),
+            **({"zoo.features": json.dumps(named, ensure_ascii=False)} if named else {}),
         } | ({} if self.raw is None else {"zoo.raw": self.raw.told()})
 
 

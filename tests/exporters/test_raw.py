@@ -19,6 +19,7 @@ from PIL import Image
 from conftest import Document, Outcome, linear
 from exporters import bundle, onnx, replaying
 from exporters.arrays import Array
+from exporters.card import render
 from exporters.certificate import Format
 from exporters.opsets import IR_OF
 from exporters.raw import RawModel, with_raw_rows
@@ -143,6 +144,23 @@ def test_a_row_of_a_table_goes_in_with_its_words_as_numbers(train: Train, tmp_pa
         assert dict(zip(("raw", "ripe"), found.tolist(), strict=True)) == pytest.approx(given.probabilities, abs=1e-6)
     card = (tmp_path / "export" / "README.md").read_text()
     assert "The columns of the input: size, colour (0: blue, 1: red), weight." in card
+
+
+def test_a_file_of_features_says_their_names_and_how_they_are_scaled(train: Train, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(TABLE)
+    data = {"type": "TableFile", "file": str(table), "target": "kind", "standardize": True, "test": 0.3}
+    run = train(data=data, model__layers=[{"type": "Linear", "out_features": "classes"}], **CLASSES)
+    subject = find_subject(str(run.path), (), untrained=False)
+
+    said, shown = subject.metadata(), render(subject, ())
+    (step,) = json.loads(said["zoo.preprocessing"])
+    assert json.loads(said["zoo.features"]) == ["size", "colour = blue", "colour = red", "weight"]
+    given = (np.array([101.5, 0, 1, 2.25]) - step["mean"]) / step["deviation"]
+    assert np.array_equal(given.astype(np.float32), run.checked.spec.data.read(("101.5,red,2.25",)).rows[0].numpy())
+    assert "0: size, 1: colour = blue, 2: colour = red, 3: weight. For a word, 1 stands at its place" in shown
+    assert '"type": "standardize"' in shown
+    assert "zoo.features" not in raw(run).metadata()
 
 
 @pytest.mark.usefixtures("in_this_process")
