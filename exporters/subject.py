@@ -19,11 +19,9 @@ from zoo.check import CheckedSpec, check_file
 from zoo.costs import costs
 from zoo.data import Rows
 from zoo.errors import DataError, RunError, UsageError
-from zoo.files import json_object
 from zoo.finding import find_trained
 from zoo.run import Run
 from zoo.shapes import Shape
-from zoo.spec import meaning_sha256
 from zoo.training.splits import some_rows
 from zoo.training.watching import Row
 
@@ -161,12 +159,7 @@ def _require_own_spec(run: Run) -> None:
             trained = (file.metadata() or {}).get("spec_sha256")
     except (SafetensorError, OSError):
         return  # told when they are loaded
-    spec = Run(run.path).checked.spec
-    if trained is None or trained == spec.sha256():
-        return
-    # A later zoo has more options, each with its default: the spec as it was written is another text then.
-    written = json_object(run.spec_file.read_text(encoding="utf-8"))
-    if trained != meaning_sha256(written, spec.data.whereabouts):
+    if trained is not None and not run.checked.is_of(trained):
         raise RunError(
             f"{run.spec_file} was changed after the training: its hash is not the one in {weights.name}",
             f"put the spec back, or train it: zoo train {run.spec_file}",

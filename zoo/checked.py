@@ -12,7 +12,7 @@ from zoo.patterns import selected
 from zoo.placing import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, class_axis
 from zoo.source import Source
-from zoo.spec import Spec
+from zoo.spec import Spec, meaning_sha256
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,13 @@ class CheckedSpec:
     input: Shape
     """What the model is given: after the transforms."""
     layers: tuple[PlacedLayer, ...]
+
+    def is_of(self, sha256: object) -> bool:
+        """Return whether a hash that a training kept is of this spec.
+
+        A zoo of another day had fewer options: what its spec.json says, as it is written, has that hash then.
+        """
+        return sha256 in (self.spec.sha256(), meaning_sha256(self.source.value, self.spec.data.whereabouts))
 
     @property
     def output(self) -> Shape:

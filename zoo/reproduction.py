@@ -137,14 +137,21 @@ def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproducti
             remedy = f"zoo reproduce {run.path}"
             raise Interrupted(f"{run.path} is not reproduced yet", remedy, error.signal_number) from error
         except (Diverged, FrozenMoved) as error:
-            found = tuple(changes(then, again.environment()))
+            found = _changes(run, then, again)
             return Reproduction(str(run.path), len(rows), None, None, found, error.message)
-        found = tuple(changes(then, again.environment()))
+        found = _changes(run, then, again)
         differing, deviation = compared(weights, again.weights()), _deviation(rows, _measured(again.rows()))
     resumed = then.get("resumed")
     if resumed is not None:
         found = (*found, Changed("resumed", str(resumed), "not resumed"))
     return Reproduction(str(run.path), len(rows), differing, deviation, found)
+
+
+def _changes(run: Run, then: Mapping[str, object], again: Run) -> tuple[Changed, ...]:
+    """Return what is another now; the hash of a spec that only a zoo of fewer options wrote down otherwise is not."""
+    named = changes(then, again.environment())
+    same = run.checked.is_of(then.get("spec_sha256"))
+    return tuple(change for change in named if not (same and change.name == "spec_sha256"))
 
 
 def _train_together(run: Run, again: Run, device: str, processes: int) -> None:

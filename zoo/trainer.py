@@ -147,7 +147,7 @@ def _train(
     save = saving(world, partial(training_state.save, run.checkpoint_file))
 
     def keep_best(state: State) -> None:
-        _write_weights(run.best_file, checked, state.measured.state_dict())
+        _write_weights(run.best_file, state.spec_sha256, state.measured.state_dict())
 
     state = _shared_out(checked, state, len(splits["train"]), world)
     training = Training(state, checked, splits, watcher, save, saving(world, keep_best), Clock(world=world), world)
@@ -194,7 +194,7 @@ def _finish(run: Run, training: Training, proof: FrozenProof | None) -> None:
     if proof is not None:
         proof.conclude(weights, state.model)
     report_training(run, weights, training.objective, training.splits["test"])
-    _write_weights(run.weights_file, checked, weights)
+    _write_weights(run.weights_file, state.spec_sha256, weights)
 
 
 def _shared_out(checked: CheckedSpec, state: State, rows: int, world: World) -> State:
@@ -243,7 +243,7 @@ def _best_of(run: Run) -> dict[str, torch.Tensor]:
         raise RunError(f"{run.best_file} is absent or damaged: {reason(error)}", "train again") from error
 
 
-def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch.Tensor]) -> None:
+def _write_weights(path: Path, spec_sha256: str, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors, whole or not at all; tied ones under each of their names.
 
     Raises:
@@ -252,7 +252,7 @@ def _write_weights(path: Path, checked: CheckedSpec, tensors: Mapping[str, torch
     alone = {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
     with replacing(path) as temporary:
         # As bytes: safetensors' own file writer reports a full disk as something else than an OSError.
-        temporary.write_bytes(sealed_tensors(save_tensors(alone), {"spec_sha256": checked.spec.sha256()}))
+        temporary.write_bytes(sealed_tensors(save_tensors(alone), {"spec_sha256": spec_sha256}))
 
 
 def _json(value: Mapping[str, object]) -> str:

@@ -204,7 +204,7 @@ def resume(path: Path, checked: CheckedSpec, device: torch.device, rows: int) ->
         # Any: torch.load has no better type; _require looks at every value.
         record: Any = torch.load(path, map_location="cpu", weights_only=True)
         _require_format(record, path)
-        another = isinstance(record, dict) and record.get("spec_sha256", state.spec_sha256) != state.spec_sha256
+        another = isinstance(record, dict) and "spec_sha256" in record and not checked.is_of(record["spec_sha256"])
         if not another:
             _require(record, state, checked, rows)
             _restore(state, record)
@@ -242,6 +242,7 @@ def _restore(state: State, record: dict[str, Any]) -> None:
     torch.set_rng_state(record["generator"])
     if state.device.type == "cuda" and record["cuda_generator"] is not None:
         torch.cuda.set_rng_state(record["cuda_generator"], state.device)
+    state.spec_sha256 = record["spec_sha256"]  # as spec.json was written: the same from begin to end of a run
     state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
     state.losses = None if record["losses"] is None else record["losses"].to(state.device)
     state.best, state.best_evaluation, state.others = record["best"], record["best_evaluation"], record["others"]
