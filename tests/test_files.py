@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import resource
 import shutil
 import subprocess
@@ -187,6 +189,20 @@ def test_what_a_living_process_makes_is_left_to_it(tmp_path: Path) -> None:
         assert (first / "file").read_text() == "first"
 
     assert [entry.name for entry in tmp_path.iterdir()] == ["export"]
+
+
+def test_where_files_cannot_be_locked_nothing_is_taken_for_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (tmp_path / ".export.abcdefgh.making").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", refuse)
+        with replacing_directory(tmp_path / "export"):
+            pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".export.abcdefgh.making", "export"]
 
 
 def test_a_folder_of_a_person_beside_it_is_never_removed(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save
 from test_distributed import together, train
+from test_killed import in_a_child
 
 from conftest import Document, Outcome, linear
 from zoo.check import check_file
@@ -23,6 +24,7 @@ from zoo.run import Run
 from zoo.seal import sealed_tensors
 from zoo.trainer import resume_run, train_run
 from zoo.training.stepper import Stepper
+from zoo.training.watching import Moment, Row
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
@@ -94,6 +96,37 @@ def test_the_run_is_not_touched_and_nothing_is_left_beside_it(write: Write) -> N
     reproduce(run, None, WATCHER)
     after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path("runs").rglob("*") if path.is_file()}
     assert after == before
+
+
+class Killer:
+    """A watcher that kills its process at the first row."""
+
+    def on_step(self, moment: Moment) -> None:
+        pass
+
+    def on_row(self, row: Row) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Second(Killer):
+    """A watcher that lets another process reproduce the run at each row."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.ended: list[int] = []
+
+    def on_row(self, row: Row) -> None:
+        self.ended.append(in_a_child(lambda: reproduce(self.run, None, WATCHER)))
+
+
+def test_what_a_killed_one_left_goes_with_the_next_and_what_a_living_one_has_stays(write: Write) -> None:
+    run = trained(write)
+    assert in_a_child(lambda: reproduce(run, None, Killer())) == signal.SIGKILL
+    assert len(list(Path("runs").iterdir())) == 2
+    other = Second(run)
+    assert reproduce(run, None, other).passed
+    assert other.ended == [0, 0]
+    assert list(Path("runs").iterdir()) == [run.path]
 
 
 def test_another_weight_fails_and_is_named(write: Write, zoo: Zoo) -> None:

@@ -130,17 +130,27 @@ def replacing_directory(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: as `replacing`.
     """
+    with workshop(path) as folder, writing(path):
+        made = folder / "new"
+        made.mkdir()
+        yield made
+        _exchange(made, path, folder / "old")
+
+
+@contextmanager
+def workshop(path: Path) -> Iterator[Path]:
+    """Yield an empty directory beside `path`, which is gone at the end; those of killed processes go before.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        workshop, held = _workshop(path)
+        folder, held = _workshop(path)
     try:
-        made = workshop / "new"
-        with writing(path):
-            made.mkdir()
-            yield made
-            _exchange(made, path, workshop / "old")
+        yield folder
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(held)
 
 
@@ -155,31 +165,41 @@ def _workshop(path: Path) -> tuple[Path, int]:
                 and not left.is_symlink()
             ):
                 _remove_left(left, path)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".making", dir=path.parent))
-        held = os.open(workshop, os.O_RDONLY)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        return workshop, held
+        made = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".making", dir=path.parent))
+        held = os.open(made, os.O_RDONLY)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        return made, held
 
 
 def _remove_left(left: Path, path: Path) -> None:
     """Remove the workshop of a process that is no more; one whose process lives is locked."""
     held = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _lockable(held):
+            return
         if (left / "old").exists() and not path.exists():
             (left / "old").rename(path)
         shutil.rmtree(left, ignore_errors=True)
-    except BlockingIOError:
-        pass  # it is being written right now
     finally:
         os.close(held)
+
+
+def _lockable(held: int) -> bool:
+    """Return whether nobody else holds a file, which is locked now; not on a file system without locks."""
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     held = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield
     finally:
         os.close(held)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,7 +14,7 @@ from torch import Tensor
 from zoo.destination import Destination
 from zoo.environment import Changed, changes
 from zoo.errors import Diverged, FrozenMoved, Interrupted, RunError
-from zoo.files import writing
+from zoo.files import workshop
 from zoo.processes import COMMAND_LINE
 from zoo.run import Run
 from zoo.trainer import train_run
@@ -126,7 +124,7 @@ def reproduce(run: Run, device_name: str | None, watcher: Watcher) -> Reproducti
     then, weights, rows = run.environment(), run.weights(), _measured(run.rows())
     processes = then.get("processes")
     device = str(then.get("device", "auto")).split(" ")[0] if device_name is None else device_name
-    with _beside(run.path) as folder, _threads(then.get("threads")):
+    with workshop(run.path.resolve()) as folder, _threads(then.get("threads")):
         again = Run(folder / "run", run.overrides)
         try:
             if isinstance(processes, int) and processes > 1:
@@ -205,20 +203,6 @@ def _deviation(then: Sequence[Row], now: Sequence[Row]) -> Deviation | None:
     number = min(len(then), len(now)) + 1
     there, here = (rows[number - 1]["epoch"] if number <= len(rows) else None for rows in (then, now))
     return Deviation(number, "", there, here)
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Yield an empty directory beside a run, which is gone at the end.
-
-    Raises:
-        OutputError: it cannot be made.
-    """
-    home = path.resolve()
-    with writing(home.parent):
-        folder = tempfile.TemporaryDirectory(prefix=f".{home.name}.reproduced-", dir=home.parent)
-    with folder as name:
-        yield Path(name)
 
 
 @contextmanager
