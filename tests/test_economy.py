@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from conftest import REPOSITORY
+from zoo import economy
 
 NEEDLESS = ("torch._dynamo", "torch._inductor", "torchvision", "sympy", "triton", "onnx", "onnxruntime", "PIL")
 TRAIN = """
@@ -44,3 +47,29 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise(tmp_path: P
     program = "import os; from zoo.economy import settle; settle(); print(os.environ['OMP_WAIT_POLICY'])"
     assert ended(program, tmp_path) == "PASSIVE"
     assert ended(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("folder", "limit", "used", "prefix"),
+    [
+        (".", "memory.max", "memory.current", ""),
+        ("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+    ],
+    ids=["cgroup v2", "cgroup v1"],
+)
+def test_files_that_were_read_do_not_count_against_a_container(
+    folder: str, limit: str, used: str, prefix: str, tmp_path: Path
+) -> None:
+    group = tmp_path / folder
+    group.mkdir(exist_ok=True)
+    (group / limit).write_text("1000\n")
+    (group / used).write_text("900\n")
+    (group / "memory.stat").write_text(f"anon 300\n{prefix}inactive_file 400\n{prefix}active_file 200\nslab 9\n")
+
+    assert min(economy._left_to_the_group(tmp_path)) == 700
+
+
+def test_a_container_without_a_limit_leaves_all(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+
+    assert list(economy._left_to_the_group(tmp_path)) == [sys.maxsize]

@@ -84,16 +84,24 @@ def _free_on_the_machine() -> int:
         return LITTLE  # systems other than Linux do not say it here
 
 
-def _left_to_the_group() -> Iterator[int]:
-    """Yield what the control group of a container leaves, where there is one with a limit."""
-    group = Path("/sys/fs/cgroup")
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+def _left_to_the_group(group: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+    """Yield what the control group of a container leaves, where there is one with a limit.
+
+    What it holds of files that were read is given back when memory is short, and so counts as free.
+    """
+    for limit, used, of_files in (
+        ("memory.max", "memory.current", ("inactive_file", "active_file")),
+        (
+            "memory/memory.limit_in_bytes",
+            "memory/memory.usage_in_bytes",
+            ("total_inactive_file", "total_active_file"),
+        ),
     ):
         try:
             most, now = (int((group / name).read_text(encoding="ascii")) for name in (limit, used))
+            lines = (group / limit).with_name("memory.stat").read_text(encoding="ascii").splitlines()
         except (OSError, ValueError):
             continue  # no such file, or "max"
-        yield max(0, most - now)
+        held = sum(int(line.split()[1]) for line in lines if line.startswith(tuple(f"{name} " for name in of_files)))
+        yield max(0, most - max(0, now - held))
     yield sys.maxsize
