@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_slower_way_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "_seconds", lambda function, given: 1.0)
     _kept, call = product()
     assert selected({0: call})[0] == itself(call)
+
+
+def test_a_call_that_fails_by_itself_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ways.WAYS, ATEN.mm.default, giving(RIGHT))
+    _kept, call = product()
+    failing = replace(call, text="torch.ops.aten.mm(x, x, x)")
+    assert selected({0: failing}) == {0: itself(failing)}
 
 
 @pytest.mark.parametrize("channels", [3, 16])

@@ -52,6 +52,8 @@ def _choice(call: Call, ways: Sequence[Lines]) -> int:
                 if number and not (times[number] < HOPELESS * times[0] and _agree(functions[0], function, given)):
                     continue
             except RuntimeError:
+                if number == 0:
+                    return 0  # as it was recorded; with what it failed here for, a step would say it
                 continue  # this torch, or this machine, does not have it
             functions[number] = function
         for _ in range(ROUNDS):
