@@ -79,12 +79,14 @@ class Witness:
 
     def __init__(self) -> None:
         self.probe: Probe | None = None
+        self._refused = False
 
     def hear(self, asked: Golden, found: Answers, judged: Execution) -> None:
-        """Keep what was answered wrongly: the question that was refused, or else one with other bits."""
-        if self.probe is not None or (judged.bit_equal and judged.whole.verdict == "equal"):
-            return
+        """Keep what was answered wrongly: the first question that was refused, or else the first with other bits."""
         wrong = next((one for one in judged.comparisons if one.verdict != "equal"), None)
+        if self._refused or (wrong is None and (judged.bit_equal or self.probe is not None)):
+            return
+        self._refused = wrong is not None
         name = EVERYTHING if wrong is None else wrong.question
         pairs = list(zip(asked.questions, found.outputs, strict=True))
         chosen = [pair for pair in pairs if name in (pair[0].name, *pair[0].rows)] or pairs

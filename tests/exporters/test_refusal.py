@@ -14,9 +14,12 @@ from onnx import numpy_helper
 from exporters import bundle, decisions
 from exporters import onnx as exporter
 from exporters.bundle import Destination, publish
-from exporters.certificate import FormatProof
+from exporters.certificate import Execution, FormatProof
 from exporters.decided import Decisions, Flip
-from exporters.proof import Evidence
+from exporters.judging import judge
+from exporters.proof import Evidence, asked_of
+from exporters.refusal import Witness
+from exporters.runtimes import Answers
 from zoo.errors import ProofFailed
 
 if TYPE_CHECKING:
@@ -173,3 +176,20 @@ def test_the_bits_that_differ_are_the_probe_of_torchscript(
     record, arrays = told(tmp_path / "export")
     assert record["run_by"].startswith("torch.jit ")
     assert not np.array_equal(arrays["file.prediction"], arrays["torch.prediction"])
+
+
+def test_a_refused_question_is_the_probe_before_one_with_other_last_bits(subject: Subject) -> None:
+    asked, witness = asked_of(subject, ("onnx",)), Witness()
+
+    def judged(mode: str, factor: float) -> tuple[Answers, Execution]:
+        found = Answers(tuple((question.own * np.float32(factor),) for question in asked.questions), "1")
+        return found, judge(subject.outputs, asked, found, "onnxruntime", mode)
+
+    close, far = judged("optimised", 1 + 2**-23), judged("unoptimised", 1.25)
+    assert not close[1].bit_equal
+    assert (close[1].whole.verdict, far[1].whole.verdict) == ("equal", "different")
+    for found, execution in (close, far):
+        witness.hear(asked, found, execution)
+
+    assert witness.probe is not None
+    assert witness.probe.run_by == "onnxruntime 1, unoptimised"
