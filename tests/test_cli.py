@@ -211,8 +211,8 @@ def test_an_absent_spec_does_not_hide_the_problems_of_another(zoo: Zoo, write: W
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("data.samples=10000000", "the train split does not fit into memory"),
-        ("model.layers.0.out_features=2000000000", "the model does not fit into memory"),
+        ("data.samples=10000000", "the train split takes 156,250.0 MiB, and "),
+        ("model.layers.0.out_features=2000000000", "the model does not fit into memory\n"),
     ],
 )
 def test_what_does_not_fit_into_memory_is_one_clear_error(
@@ -222,7 +222,8 @@ def test_what_does_not_fit_into_memory_is_one_clear_error(
     layers = [{"type": "Linear", "out_features": 1}, {"type": "Linear", "out_features": 1}]
     done = zoo("train", write(linear(data=wide, model__layers=layers)), "--set", change)
     assert done.status == 2
-    assert done.err.startswith(f"error: {message}\n   remedy: ")
+    assert done.err.startswith(f"error: {message}")
+    assert [line[:11] for line in done.err.splitlines()[1:]] == ["   remedy: "]
     assert contents(here) == ["spec.json"]
 
 

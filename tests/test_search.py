@@ -132,7 +132,7 @@ def test_wrong_searches_are_told_all_at_once_with_their_places() -> None:
     with pytest.raises(SpecError) as refused:
         find(source(linear(optimizer__lr=wrong, train__batch_size={"search": "chioce"})))
     assert [problem.path for problem in refused.value.problems] == [
-        ("optimizer", "lr"),
+        ("optimizer", "lr", "low"),
         ("train", "batch_size", "search"),
     ]
 
