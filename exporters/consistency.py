@@ -29,6 +29,11 @@ def require(made: Certificate, asked: Questions) -> None:
         for execution in proof.executions:
             _require_numbers(proof, execution, made, asked)
         _require_decisions(proof)
+    for reduced in made.reduced:
+        if reduced.fault:
+            raise _failed(f"{reduced.file}: {reduced.fault}")
+        if not any(proof.format == "onnx" for proof in made.proofs):
+            raise _failed(f"{reduced.file} is held against a model.onnx, which is not there")
 
 
 def _require_verdict(proof: FormatProof) -> None:

@@ -184,6 +184,23 @@ def set_at(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
     return change
 
 
+def half(*others: Callable[[dict[str, Any]], None], **numbers: Any) -> Callable[[dict[str, Any]], None]:
+    """Say that model.onnx is a file of lower precision too, with these numbers."""
+    honest = {"precision": "fp16", "file": "model.onnx", "rule": "", "rows": 9, "calibration_rows": 0, "floor": 0.5}
+    honest |= {"losses": [], "flips": 0, "error": 0.0, "allowed": 0.01}
+
+    def change(document: dict[str, Any]) -> None:
+        document["reduced"] = [honest | numbers]
+        for other in others:
+            other(document)
+
+    return change
+
+
+def without_onnx(document: dict[str, Any]) -> None:
+    document["proofs"] = document["proofs"][1:]
+
+
 WHOLE = ("proofs", 0, "executions", 0, "comparisons", 0)
 FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a wider limit": (set_at(*WHOLE, "max_limit", to=1.0), "max_limit is 1, and the questions give"),
@@ -200,6 +217,8 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no way of running": (set_at("proofs", 0, "executions", to=[]), "was not run in every way"),
     "no comparison": (set_at("proofs", 0, "executions", 0, "comparisons", to=[]), "was compared with nothing"),
     "no proof": (set_at("proofs", to=[]), "it proves nothing"),
+    "a reduced file that loses too much": (half(error=0.5), "its rms error is 0.5 of its outputs, above 0.01"),
+    "a reduced file of nothing": (half(without_onnx), "is held against a model.onnx, which is not there"),
     "another question": (set_at(*WHOLE, "question", to="a batch of 9"), "was asked 'all batches', or was not"),
 }
 
