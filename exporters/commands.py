@@ -128,6 +128,10 @@ def verify(bundle: Path, as_json: bool) -> None:
 @json_option
 def benchmark(bundle: str | None, batches: tuple[int, ...], threads: int, seconds: float, as_json: bool) -> None:
     """Measure latency and throughput of torch and of each exported file, side by side."""
+    from exporters.locating import find_bundle
+
+    find_bundle(bundle)  # before torch is imported: a wrong name is told at once
+
     from exporters import telling
     from exporters.latency import BATCHES, Haste
     from exporters.latency import benchmark as measure

@@ -18,9 +18,9 @@ from torch import nn
 from exporters import certificate, integrity, questions
 from exporters.arrays import Array
 from exporters.certificate import Certificate, Format
+from exporters.locating import find_bundle
 from exporters.runtimes import onnxruntime, torch_export, torchscript
-from zoo.errors import ExportError, UsageError, reason
-from zoo.finding import find_run
+from zoo.errors import ExportError, reason
 from zoo.run import Run
 from zoo.strict import Strict
 from zoo.training.evaluation import evaluating
@@ -88,7 +88,7 @@ def benchmark(reference: str | None, haste: Haste) -> Benchmark:
         ProofFailed: it is not as it was certified.
         ExportError: a program cannot answer.
     """
-    folder, run = _find(reference)
+    folder, run = find_bundle(reference)
     made = integrity.read(folder)
     integrity.require_files(made, folder)
     inputs = max(questions.read(folder, made.golden).held_out, key=lambda question: question.inputs[0].size).inputs
@@ -110,19 +110,6 @@ def benchmark(reference: str | None, haste: Haste) -> Benchmark:
         measured=tuple(measured),
         left_out=left,
     )
-
-
-def _find(reference: str | None) -> tuple[Path, Run | None]:
-    """Return the bundle that is meant, and the run beside it, where there is one."""
-    folder = Path(reference or "")
-    if reference is not None and (folder / certificate.FILE_NAME).is_file():
-        above = Run(folder.resolve().parent)
-        return folder, above if above.spec_file.is_file() and above.weights_file.is_file() else None
-    run = find_run(reference)
-    folder = run.path / "export"
-    if not (folder / certificate.FILE_NAME).is_file():
-        raise UsageError(f"{run.path} has no export", f"export it first: zoo export {run.path} --onnx --torchscript")
-    return folder, run
 
 
 def _eager(run: Run | None, made: Certificate) -> tuple[dict[str, Answer], tuple[str, ...]]:

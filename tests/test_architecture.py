@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -72,8 +72,15 @@ DECLARING = (
     "show mnist_mlp --resolved",
     "--help",
     "train --help",
+    "train --resume no_such_run",
+    "evaluate no_such_run",
+    "predict no_such_run 1,2",
+    "report no_such_run",
+    "reproduce no_such_run",
 )
 """Commands that are asked in one process: what none of them imports, each of them does not."""
+REFUSING = ("export no_such_run", "benchmark no_such_bundle", "verify no_such_bundle", "inspect no_such_file")
+"""Commands that refuse a wrong name without torch."""
 FOREIGN = ("torch", "torchvision", "onnx", "onnxruntime", "numpy")
 
 
@@ -159,12 +166,21 @@ def test_a_declaring_module_that_imports_torch_is_found() -> None:
     assert "torch" in loaded_by("import zoo.check, zoo.build")
 
 
-def test_commands_that_only_declare_never_import_torch() -> None:
+def loaded_by_commands(lines: Sequence[str]) -> set[str]:
+    """The foreign modules that a fresh process has after these commands."""
     ran = [
         f"sys.argv = ['zoo', *{line.split()!r}]\ntry:\n    cli.main()\nexcept SystemExit:\n    print()"
-        for line in DECLARING
+        for line in lines
     ]
-    assert loaded_by("\n".join(["import cli", *ran])) == set()
+    return loaded_by("\n".join(["import cli", *ran]))
+
+
+def test_commands_that_only_declare_never_import_torch() -> None:
+    assert loaded_by_commands(DECLARING) == set()
+
+
+def test_a_wrong_name_is_told_before_torch_is_imported() -> None:
+    assert loaded_by_commands(REFUSING) <= {"numpy", "onnx"}
 
 
 def test_a_spec_without_images_never_imports_torchvision() -> None:

@@ -1,0 +1,31 @@
+"""Locating: a bundle is found by itself, through its run, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Outcome
+from exporters.locating import find_bundle
+from zoo.errors import UsageError
+
+
+def test_a_bundle_is_found_without_a_run(here: Path) -> None:
+    (here / "export").mkdir()
+    (here / "export" / "certificate.json").touch()
+    assert find_bundle("export") == (Path("export"), None)
+
+
+def test_a_wrong_path_is_neither_a_bundle_nor_a_run(here: Path, zoo: Callable[..., Outcome]) -> None:
+    (here / "empty").mkdir()
+    for reference in ("empty", "nothing"):
+        done = zoo("benchmark", reference)
+        assert done.status == 2
+        assert done.err.startswith(f"error: {reference} is neither a bundle nor a run\n   remedy: ")
+
+
+def test_where_there_is_no_run_and_none_is_named_it_is_said(here: Path) -> None:
+    with pytest.raises(UsageError, match="there is no run in runs/"):
+        find_bundle(None)
