@@ -6,6 +6,7 @@ Small models are made twice and compared bit for bit; of large ones each operato
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -20,7 +21,7 @@ from zoo.eject.course import still
 from zoo.eject.measuring import sample
 from zoo.eject.operators import operators, tensors_of
 from zoo.eject.optimization import optimizer_call, scheduler_call
-from zoo.errors import ExportError, reason
+from zoo.errors import ExportError
 from zoo.initializers.warm_start import WarmStart
 from zoo.training.evaluation import evaluate
 from zoo.training.objective import objective_of
@@ -63,10 +64,8 @@ def _same_models(checked: CheckedSpec, names: Names) -> tuple[nn.Module, nn.Modu
     """
     loads = any(isinstance(one, WarmStart) for one in checked.spec.init)
     if sum(checked.parameter_counts) > LARGE and not loads:
-        try:
+        with suppress(NotImplementedError, RuntimeError):  # an operator needs numbers, which are drawn below
             return _same_operators(checked, names)
-        except (NotImplementedError, RuntimeError) as error:  # an operator needs numbers, which are drawn below
-            reason(error)
     own, made = _same_weights(checked, names)
     inputs = sample(checked.input)
     with torch.inference_mode():
