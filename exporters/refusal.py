@@ -6,7 +6,6 @@ module says in float64, what it says in float32, and what the file says. The fil
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from exporters import decisions, storage
 from exporters.arrays import Array
 from exporters.certificate import Execution
 from exporters.decided import Decisions
+from exporters.doubling import as_double, doubled
 from exporters.float64.replay import Replay
 from exporters.golden import Golden, Question, difference, outputs_of
 from exporters.runtimes import ONNXRUNTIME, Answers, ask
@@ -114,13 +114,12 @@ class Witness:
         number = flip.row if decisions.batches(subject) else asked.published.places[flip.row]
         row = subject.rows[number : number + 1]
         found = ask(ONNXRUNTIME, path, [{subject.input_name: row.numpy()}], {"optimize": 1, "threads": 1})
-        double, name = copy.deepcopy(subject.module).double(), f"held-out row {number}"
-        with evaluating(subject.module), evaluating(double):
+        with evaluating(subject.module):
             owns = [output.numpy() for output in outputs_of(subject.module, row.clone())]
-            wide = row.double() if row.is_floating_point() else row.clone()
-            truths = [output.numpy() for output in outputs_of(double, wide)]
+            with doubled(subject.module) as double:
+                truths = [output.numpy() for output in outputs_of(double, as_double(row))]
         run_by = f"onnxruntime {found.version}, optimised"
-        self.probe = Probe(name, run_by, row.numpy(), truths, owns, found.outputs[0])
+        self.probe = Probe(f"held-out row {number}", run_by, row.numpy(), truths, owns, found.outputs[0])
 
 
 def _distance(question: Question, answers: Sequence[Array]) -> float:
