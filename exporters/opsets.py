@@ -140,4 +140,6 @@ def _refused(node: NodeProto, what: str) -> ExportError:
     layer = ([name for name in ast.literal_eval(made)[:-1] if name] or [""])[-1]
     whose = f'layer "{layer}" is written with {node.op_type}, which' if layer else f"{node.op_type}"
     needs = "needs opset 18" if what == "it" else f"needs opset 18 for {what}"
-    return ExportError(f"{whose} {needs}; opset 17 was asked for", "write --opset 18 or higher")
+    return ExportError(
+        f"{whose} {needs}; opset 17 was asked for", "write --opset 18 or higher, or a newer --target if that chose 17"
+    )
