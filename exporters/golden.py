@@ -16,8 +16,10 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from exporters.arrays import Array
+from exporters import conditioning
+from exporters.arrays import Array, largest
 from exporters.doubling import as_double, doubled
+from exporters.tolerance import FAR
 from zoo.training.evaluation import evaluating
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
@@ -31,7 +33,6 @@ HALVES = ("zeros beside ones", "smallest beside largest", "noise")
 PROBES_NAME = "probes"
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
 TRUTH = 12_000_000_000  # multiply-adds of float64 for the truth, about a second of one core
-LAST_BIT = 2.0**-24  # of a float32, as a part of it
 AT_ONCE = 8  # rows that are computed at a time, where only memory depends on it
 AT_ONCE_WORK = 8_000_000_000  # multiply-adds at a time, for the same reason
 
@@ -49,7 +50,8 @@ class Question:
     rows: tuple[str, ...] = ()
     """What each row is called, where rows have names."""
     moves: tuple[tuple[float, ...], ...] = ()
-    """How far R64 of each output and probe moves with a last bit of its numbers: float32 cannot know it closer."""
+    """How far R64 of each output and probe moves with the last bits of all that is computed for it: float32 cannot know
+    it closer. Of a model whose rows cost much 0, but for probes that move far."""
     places: tuple[int, ...] = ()
     """Which of the held-out rows they are."""
 
@@ -127,7 +129,7 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
             own = [array[taken] for array in alone[length]] if spared else _answers(module, batch, size)
             truth = tuple(array[taken] for array in truths[length])
             held_out.append(Question(f"batch of {size}", batch, truth, tuple(own), places=tuple(taken.tolist())))
-        probes = () if probe is None else (_probing(module, probe, float(rows.abs().max()), at_once),)
+        probes = () if probe is None else (_moved(module, _probing(module, probe, at_once), held_out, at_once),)
     return Golden(tuple(held_out), probes)
 
 
@@ -141,28 +143,38 @@ def whole(module: nn.Module, asked: Golden) -> Golden:
         return Golden(*sides)
 
 
-def _probing(module: nn.Module, probe: Tensor, size: float, at_once: int) -> Question:
-    """Return the probes with their answers, and how far a last bit of the largest held-out number moves these.
-
-    A row of one number has no variance, and a layer that divides by it makes much of the last bits.
-    """
-    spared, moves = len(probe) != len(PROBES), tuple[tuple[float, ...], ...]()
+def _probing(module: nn.Module, probe: Tensor, at_once: int) -> Question:
+    """Return the probes with their answers."""
+    spared = len(probe) != len(PROBES)
     owns = _answers(module, probe, at_once if spared else len(probe))
     with doubled(module):
         truths = _truth(module, probe, at_once)
-        if probe.is_floating_point() and not spared:
-            generator = torch.Generator().manual_seed(1)
-            signs = torch.randint(0, 2, probe.shape, generator=generator) * 2 - 1
-            moved = _truth(module, probe.double() + signs * (LAST_BIT * size), at_once)
-            moves = tuple(_distances(*pair) for pair in zip(truths, moved, strict=True))
-    return Question(PROBES_NAME, probe, truths, owns, HALVES if spared else PROBES, moves)
+    return Question(PROBES_NAME, probe, truths, owns, HALVES if spared else PROBES)
 
 
-def _distances(first: Array, second: Array) -> tuple[float, ...]:
-    """Return the largest finite difference in each row."""
-    both = np.isfinite(first) & np.isfinite(second)
-    apart = np.abs(np.where(both, first, 0) - np.where(both, second, 0))
-    return tuple(float(row.max(initial=0.0)) for row in apart)
+def _moved(module: nn.Module, probe: Question, held_out: Sequence[Question], at_once: int) -> Question:
+    """Return the probes with how far last bits move their answers; of an expensive model, where the answers are far.
+
+    A row of one number has no variance, and a layer that divides by it makes much of the last bits; and so does a row
+    that is far from all held-out rows.
+    """
+    if not probe.inputs.is_floating_point():
+        return probe
+    usual = [max(largest(question.truths[place]) for question in held_out) for place in range(len(probe.truths))]
+    far = [
+        any(largest(truth[row]) > FAR * size for truth, size in zip(probe.truths, usual, strict=True))
+        for row in range(len(probe.rows))
+    ]
+    chosen = [row for row in range(len(probe.rows)) if probe.rows == PROBES or far[row]]
+    if not chosen:
+        return probe
+    size = max(float(question.inputs.abs().max()) for question in held_out)
+    with doubled(module) as double:
+        found = conditioning.moves(double, probe.inputs[chosen], size, lambda rows: _truth(double, rows, at_once))
+    moves = [dict(zip(chosen, output, strict=True)) for output in found]
+    return replace(
+        probe, moves=tuple(tuple(output.get(row, 0.0) for row in range(len(probe.rows))) for output in moves)
+    )
 
 
 def _plan(sizes: Sequence[int], longest: int) -> Iterator[tuple[int, int, int]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from exporters.arrays import Array
+from exporters.arrays import Array, largest
 from exporters.certificate import Execution, Format, FormatProof
 from exporters.outputs import Told
 from exporters.runtimes import Answers
 from exporters.tolerance import (
     EVERYTHING,
+    FAR,
     LARGEST_OWN_ERROR,
     MAX_FACTOR,
     Comparison,
@@ -108,11 +109,16 @@ def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> 
 
 
 def _known(whole: Comparison, question: Answered, number: int, rows: slice) -> Comparison:
-    """Return the comparison with the limit that a row has: where a last bit of the input moves it far, that far."""
-    move = max(question.moves[number][rows], default=0.0) if question.moves else 0.0
-    return whole.model_copy(
-        update={"max_limit": max(whole.max_limit, min(MAX_FACTOR * move, LARGEST_OWN_ERROR * whole.scale))}
-    )
+    """Return the comparison with the limit that a row has: where last bits move it far, some times as far.
+
+    For a row that is answered with about as much as held-out rows that is at most what torch itself may be off by.
+    """
+    if not question.moves:
+        return whole
+    allowed = MAX_FACTOR * max(question.moves[number][rows], default=0.0)
+    if largest(question.truths[number][rows]) <= FAR * whole.scale:
+        allowed = min(allowed, LARGEST_OWN_ERROR * whole.scale)
+    return whole.model_copy(update={"max_limit": max(whole.max_limit, allowed)})
 
 
 def _choices(first: Comparison, output: Told, asked: Asked, answers: Sequence[Array]) -> list[Comparison]:

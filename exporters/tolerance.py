@@ -21,6 +21,7 @@ RMS_FACTOR, RMS_FLOOR = 4.0, 1.0  # rms error of the file <= 4 x torch's own + 1
 MAX_FACTOR, MAX_FLOOR = 8.0, 2.0  # largest error of the file <= 8 x torch's own + 2 eps S, S = max|R64|
 GRAPH_LIMIT = 1e-6  # of S, in float64: constants of a graph are float32 where the module's are float64, 1e-8 to 1e-7
 LARGEST_OWN_ERROR = 1e-3  # of S; above it float32 itself does not know the answer
+FAR = 8.0  # times the S of held-out rows; a probe that is answered with more is far from what the model is made for
 SMALLEST_REACTION = 2e-2  # rms(f(x1) - f(x2)) over rms(f); below it any file would pass
 
 EVERYTHING = "all batches"

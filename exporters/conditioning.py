@@ -1,0 +1,72 @@
+"""Conditioning: how far float64 answers move with the last bits of float32 in all that a module computes on the way.
+
+The error of torch's own float32 is one draw of that movement, and a lucky draw is no measure of what another honest
+program may make of the same rows. Source: Parker 1997, Monte Carlo Arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exporters.arrays import Array
+
+LAST_BIT = 2.0**-24  # of a float32, as a part of it
+DRAWS = 3
+
+Moves = tuple[tuple[float, ...], ...]
+Answer = Callable[[Tensor], Sequence[Array]]
+
+
+def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves:
+    """Return the largest movement in some draws: of each output, for each row.
+
+    Args:
+        double: the module in float64.
+        rows: numbers.
+        size: of a number whose last bit each number of the rows is moved by.
+        answer: what the module answers to rows, each output.
+    """
+    generator = torch.Generator().manual_seed(1)
+    truths, steps = answer(rows.double()), LAST_BIT * size
+    draws = []
+    with _rounding(double, generator):
+        for _ in range(DRAWS):
+            moved = answer(rows.double() + _signs(rows, generator) * steps)
+            draws.append([_distances(*pair) for pair in zip(truths, moved, strict=True)])
+    return tuple(tuple(map(float, np.max(output, axis=0))) for output in zip(*draws, strict=True))
+
+
+@contextmanager
+def _rounding(double: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Let the answer of every part of a module be off by a last bit of float32, up or down by chance."""
+
+    def rounded(answer: object) -> object:
+        if isinstance(answer, tuple):
+            return tuple(map(rounded, answer))
+        if not (isinstance(answer, Tensor) and answer.is_floating_point()):
+            return answer
+        return answer * (1 + _signs(answer, generator) * LAST_BIT)
+
+    hooks = [part.register_forward_hook(lambda _, given, answer: rounded(answer)) for part in double.modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return -1 or 1 for each number, in float64: in float32 there is nothing between 1 and 1 + LAST_BIT."""
+    return torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
+
+
+def _distances(first: Array, second: Array) -> Array:
+    """Return the largest finite difference in each row."""
+    both = np.isfinite(first) & np.isfinite(second)
+    apart = np.abs(np.where(both, first, 0) - np.where(both, second, 0))
+    return np.array([row.max(initial=0.0) for row in apart])

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from exporters import conditioning, golden
+from exporters.conditioning import LAST_BIT
+from exporters.doubling import doubled
+
+
+class Lost(nn.Module):
+    """What is left of a number beside a million of it: float32 knows it to some percent only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.large.weight, 1e6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.large(x)
+        return found - 1e6 * x
+
+
+def moves(module: nn.Module, rows: Tensor, size: float) -> list[float]:
+    with doubled(module) as double, torch.no_grad():
+        return list(conditioning.moves(double, rows, size, lambda given: [double(given).numpy()])[0])
+
+
+def test_a_layer_moves_by_a_last_bit_of_its_input_and_one_of_its_answer() -> None:
+    (moved,) = moves(nn.Identity(), torch.full((1, 50), 3.0), 3.0)
+
+    assert 1.9 < moved / (3 * LAST_BIT) < 2.1
+
+
+def test_last_bits_of_what_is_computed_on_the_way_count_too() -> None:
+    (moved,) = moves(Lost(), torch.ones(1, 1), 0.0)
+
+    assert 0.9 < moved / (1e6 * LAST_BIT) < 1.1
+
+
+def test_nothing_of_it_is_left_in_the_module() -> None:
+    layer = nn.Linear(2, 2)
+    moves(layer, torch.ones(1, 2), 1.0)
+
+    assert not layer._forward_hooks
+
+
+def test_of_an_expensive_model_it_is_measured_of_far_probes_alone() -> None:
+    rows = torch.linspace(0, 1e-3, 18).reshape(9, 2)
+    (probe,) = golden.make(nn.Linear(2, 1, bias=False), rows, work=golden.WORK).probes
+
+    ((beside, ends, noise),) = probe.moves
+    assert ends == 0.0
+    assert min(beside, noise) > 0.0
+    assert np.isfinite(probe.moves).all()
