@@ -82,7 +82,7 @@ def publish(
         stored = questions.write(_stored(asked, subject), folder)
         (folder / "README.md").write_text(card.render(subject, proofs, reduced), encoding="utf-8")
         made = Certificate(
-            certificate_version=3,
+            certificate_version=4,
             name=subject.checked.spec.name,
             spec_sha256=subject.checked.spec.sha256(),
             origin=subject.origin,

@@ -11,7 +11,7 @@ class Flip(Strict):
     """A place whose class the file changes."""
 
     row: int
-    """Of the held-out rows, counted from 0."""
+    """Its place in the held-out rows, counted from 0."""
     torch: int
     """The class by torch."""
     file: int
@@ -35,7 +35,7 @@ class Decisions(Strict):
     """The file's and torch's answers to held-out rows, as a person reads them."""
 
     rows: int
-    """Held-out rows."""
+    """How many held-out rows: the first ones, or of a model whose rows cost much those of the published batch of 3."""
     allowed: float
     """The largest gap that counts as a tie: twice the largest error that the file may have."""
     flips: tuple[Flip, ...]

@@ -66,7 +66,10 @@ def decide(subject: Subject, asked: Golden, answers: Sequence[Sequence[Array]], 
     flips: tuple[Flip, ...] = ()
     if axis is not None:
         mine, its = (side.movedim(axis, -1).argmax(-1) for side in (own, found))
-        flips = tuple(_flips(subject, inputs, (mine, its if told is None else told), axis))
+        flips = tuple(
+            flip.model_copy(update={"row": int(places[flip.row])})
+            for flip in _flips(subject, inputs, (mine, its if told is None else told), axis)
+        )
     return Decisions(rows=len(inputs), allowed=tie, flips=flips, scores=tuple(scores))
 
 

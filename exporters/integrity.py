@@ -17,7 +17,7 @@ from exporters.questions import FILE_NAME as GOLDEN
 from zoo import notation
 from zoo.errors import ProofFailed, reason
 
-VERSION = 3
+VERSION = 4
 LARGEST = 16 * 2**20  # bytes of a certificate; one with 1,000 flips and 20 executions has 0.5 MB
 PIECE = 2**20  # bytes read at a time
 _REMEDY = "ask for the bundle again, or export it again"
@@ -43,9 +43,12 @@ def read(folder: Path) -> Certificate:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, notation.Unfit) as error:
         raise _failed(f"{FILE_NAME} cannot be read: {reason(error)}") from error
     version = document.get("certificate_version") if isinstance(document, dict) else None
+    if not isinstance(version, int):
+        raise _failed(f"{FILE_NAME} has no certificate_version")
     if version != VERSION:
-        raise ProofFailed(
-            f"{FILE_NAME} has version {version!r:.40}, and this zoo reads {VERSION}", "export the run again"
+        raise _failed(
+            f"{FILE_NAME} was written by another version of zoo (certificate {version}, this one reads {VERSION}); "
+            "export again"
         )
     try:
         made = Certificate.model_validate_json(text)

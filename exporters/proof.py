@@ -108,7 +108,7 @@ def _prove_onnx(evidence: Evidence, path: Path) -> FormatProof:
     if proof.verdict == "equal":
         judged = decisions.decide(subject, known, found.outputs, tie(first.whole))
         if judged.fault:
-            evidence.witness.decide(subject, known, judged, path)
+            evidence.witness.decide(subject, judged, path)
     told = {"ir": evidence.form.ir, "targets": evidence.form.proofs, "decisions": judged}
     return _undecided(proof.model_copy(update=numbers | told), judged)
 

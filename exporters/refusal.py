@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from exporters import decisions, storage
+from exporters import storage
 from exporters.arrays import Array
 from exporters.certificate import Execution
 from exporters.decided import Decisions
@@ -106,20 +106,19 @@ class Witness:
             found.append((away, _probe(question, rows, answers, "the graph in float64", question.name)))
         self.probe = max(found, key=lambda pair: pair[0])[1]
 
-    def decide(self, subject: Subject, asked: Golden, judged: Decisions, path: Path) -> None:
+    def decide(self, subject: Subject, judged: Decisions, path: Path) -> None:
         """Keep the first held-out row whose class an ONNX file changes, though it is no tie."""
         flip = next((flip for flip in judged.flips if flip.gap > judged.allowed), None)
         if flip is None:
             return  # a metric of all rows differs, and none of them is wrong by itself
-        number = flip.row if decisions.batches(subject) else asked.published.places[flip.row]
-        row = subject.rows[number : number + 1]
+        row = subject.rows[flip.row : flip.row + 1]
         found = ask(ONNXRUNTIME, path, [{subject.input_name: row.numpy()}], {"optimize": 1, "threads": 1})
         with evaluating(subject.module):
             owns = [output.numpy() for output in outputs_of(subject.module, row.clone())]
             with doubled(subject.module) as double:
                 truths = [output.numpy() for output in outputs_of(double, as_double(row))]
         run_by = f"onnxruntime {found.version}, optimised"
-        self.probe = Probe(f"held-out row {number}", run_by, row.numpy(), truths, owns, found.outputs[0])
+        self.probe = Probe(f"held-out row {flip.row}", run_by, row.numpy(), truths, owns, found.outputs[0])
 
 
 def _distance(question: Question, answers: Sequence[Array]) -> float:

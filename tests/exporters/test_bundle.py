@@ -431,3 +431,17 @@ def test_the_bundle_of_an_expensive_model_says_how_little_was_asked_and_verifies
     assert made.proofs[0].decisions.rows == 3
     assert [question.rows for question in made.golden.questions if question.rows] == [golden.HALVES]
     assert verify(tmp_path / "export").passed
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_flip_of_an_expensive_model_says_which_held_out_row_it_is(
+    image_subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden, "WORK", 0)
+    monkeypatch.setattr(decisions, "WORK", 0)
+    asked = golden.make(image_subject.module, image_subject.rows, work=1)
+    answers = [[-question.own] for question in asked.questions]
+
+    judged = decisions.decide(image_subject, asked, answers, 0.0)
+
+    assert [flip.row for flip in judged.flips] == list(asked.published.places) == [3, 4, 5]
