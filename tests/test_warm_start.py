@@ -72,6 +72,12 @@ def test_only_the_tensors_that_match_are_filled(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pattern_that_fits_no_tensor_is_refused_though_others_do(tmp_path: Path) -> None:
+    fresh = model()
+    with pytest.raises(RunError, match=r'the pattern "!4\.running_mean" of init matches no tensor'):
+        fill(fresh, source=saved(tmp_path / "other.pt", fresh.state_dict()), match=["1.*", "!4.running_mean"])
+
+
 @pytest.mark.parametrize("by", ["name", "order"])
 def test_a_file_without_counters_of_batches_is_enough(tmp_path: Path, by: str) -> None:
     old, fresh = model(1), model(0)

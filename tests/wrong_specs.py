@@ -273,6 +273,10 @@ AGREEMENT: Corpus = {
         linear(init={"type": "zeros_", "match": "fc.*"}),
         ("init.match", 'the pattern "fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
     ),
+    "a warm start of what is not there": (
+        linear(init={"from": "weights.pt", "match": ["0.*", "0.running_mean", "!fc.*"]}),
+        ("init.match.2", 'the pattern "!fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
+    ),
     "an initializer that a bias has too few axes for": (
         linear(init=[{"type": "kaiming_normal_", "match": "*"}]),
         (

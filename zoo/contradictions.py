@@ -8,6 +8,7 @@ from zoo.agreement import agreement
 from zoo.checked import CheckedSpec
 from zoo.errors import Path, Problem, ShapeError
 from zoo.initializers import Filling
+from zoo.initializers.warm_start import WarmStart
 from zoo.nearest import suggestion
 from zoo.optimizers import Decaying
 from zoo.override import echo
@@ -15,6 +16,14 @@ from zoo.patterns import idle, selected
 from zoo.placing import shown
 from zoo.shapes import Shape
 
+BUFFERS = (
+    "running_mean",
+    "running_var",
+    "num_batches_tracked",
+    "relative_position_index",
+    "relative_coords_table",
+)
+"""What tensors of the state dict that are not learned are called in torch and torchvision."""
 MOST_COMPARISONS = 100_000_000  # of letters in patterns with letters in names: half a second at worst
 
 
@@ -41,7 +50,7 @@ def _too_many_patterns(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield a problem where the patterns are more than can be held against so many tensors in a moment."""
     spec, names = checked.spec, checked.parameters
     several = [group.match for group in spec.optimizer.parameter_groups]
-    several += [one.match for one in spec.init if isinstance(one, Filling)]
+    several += [one.match for one in spec.init if isinstance(one, Filling | WarmStart) and one.match is not None]
     patterns = [*spec.freeze, *(part for match in several for part in ((match,) if isinstance(match, str) else match))]
     if sum(map(len, patterns)) * sum(map(len, names)) > MOST_COMPARISONS:
         path: Path = ("freeze",) if spec.freeze else ("optimizer",) if spec.optimizer.parameter_groups else ("init",)
@@ -89,10 +98,15 @@ def _decay_problems(checked: CheckedSpec) -> Iterator[Problem]:
 
 
 def _idle(
-    checked: CheckedSpec, path: Path, patterns: tuple[str, ...], names: Sequence[str], which: str = ""
+    checked: CheckedSpec,
+    path: Path,
+    patterns: tuple[str, ...],
+    names: Sequence[str],
+    which: str = "",
+    others: Sequence[str] = (),
 ) -> Iterator[Problem]:
-    """Yield a problem for each pattern that fits none of the names."""
-    for index in idle(patterns, names):
+    """Yield a problem for each pattern that fits none of the names, nor of others that are not suggested."""
+    for index in idle(patterns, [*names, *others]):
         here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
         message = f'the pattern "{echo(patterns[index])}" matches no tensor{which}'
         yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
@@ -219,8 +233,11 @@ def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:
     left = set(names)  # what no later initializer fills
     problems: list[Problem] = []
     for index, initializer in reversed(list(enumerate(several))):
+        path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
+        if isinstance(initializer, WarmStart) and initializer.match is not None:
+            match = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
+            problems += _idle(checked, (*path, "match"), match, names, others=_buffers(checked))
         if isinstance(initializer, Filling):
-            path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
             filled = selected(initializer.match, names)
             problems += _filling_problems(checked, (*path, "match"), initializer, filled)
             if filled and left.isdisjoint(filled):
@@ -228,6 +245,12 @@ def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:
                 problems.append(checked.source.problem((*path, "match"), message, "remove it, or put it below them"))
             left -= set(filled)
     yield from reversed(problems)
+
+
+def _buffers(checked: CheckedSpec) -> list[str]:
+    """Return names that tensors of the state dict may have which are not learned: more than there are."""
+    owners = {placed.name for placed in checked.layers} | {name.rpartition(".")[0] for name in checked.parameters}
+    return [f"{owner}.{buffer}" for owner in sorted(owners) for buffer in BUFFERS]
 
 
 def _filling_problems(checked: CheckedSpec, path: Path, initializer: Filling, filled: list[str]) -> Iterator[Problem]:

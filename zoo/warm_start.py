@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from zoo.errors import RunError, reason
 from zoo.initializers import Filling, Initializer
 from zoo.initializers.warm_start import WarmStart
+from zoo.nearest import suggestion
+from zoo.patterns import idle
 from zoo.seal import require_seal
 from zoo.tensor_order import COUNTER, Kind, restored
 
@@ -79,8 +81,12 @@ def origins(tensors: Tensors, found: Tensors, declared: WarmStart) -> dict[str, 
     """Return for each tensor of a state dict that is filled the name in the file of the one that fills it.
 
     Raises:
-        RunError: a tensor is not in the file, or has other sizes.
+        RunError: a tensor is not in the file, or has other sizes; or a pattern fits no tensor of the model.
     """
+    match = (declared.match,) if isinstance(declared.match, str) else declared.match or ()
+    for index in idle(match, list(tensors)):
+        remedy = suggestion(match[index].lstrip("!"), list(tensors))
+        raise RunError(f'the pattern "{match[index]}" of init matches no tensor of the model', remedy)
     wanted = {name: tensor for name, tensor in tensors.items() if declared.matches(name)}
     return _by_order(wanted, found, declared) if declared.by == "order" else _by_name(wanted, found, declared)
 
