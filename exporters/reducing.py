@@ -56,17 +56,20 @@ def reduce(precision: Precision, evidence: Evidence, source: Path) -> ReducedPro
     try:
         model = half(source) if precision == "fp16" else integers(source, subject.input_name, rows, _weights(subject))
     except _REFUSALS as error:
-        raise ExportError(f"onnxruntime cannot convert this model to {precision}: {reason(error)}", _REMEDY) from error
+        raise ExportError(
+            f"onnxruntime cannot convert this model to {precision}: {reason(error)}", _remedy(precision)
+        ) from error
     _finish(model, subject, evidence)
     storage.write(model, path, evidence.form.one_file)
     exporter.verify_static(subject, path, evidence.form)
     proof = _judged(precision, evidence, path, metrics).model_copy(update={"calibration_rows": sum(map(len, rows))})
     if proof.fault:
-        raise ProofFailed(f"{path.name} loses too much: {proof.fault}", _REMEDY)
+        raise ProofFailed(f"{path.name} loses too much: {proof.fault}", _remedy(precision))
     return proof
 
 
-_REMEDY = "nothing was published; leave --precision fp16 and --quantize int8 out"
+def _remedy(precision: Precision) -> str:
+    return f"nothing was published; leave {'--precision fp16' if precision == 'fp16' else '--quantize int8'} out"
 
 
 def _weights(subject: Subject) -> set[str] | None:
@@ -108,7 +111,9 @@ def _judged(precision: Precision, evidence: Evidence, path: Path, metrics: Seque
         tuple(_loss(metric, (own, found), subject.targets[: len(own)]) for metric in metrics) if isfinite(error) else ()
     )
     if not all(map(isfinite, (error, own_error, *(loss[2] for loss in losses)))):
-        raise ProofFailed(f"{path.name} loses too much: {precision} cannot hold the numbers of this model", _REMEDY)
+        raise ProofFailed(
+            f"{path.name} loses too much: {precision} cannot hold the numbers of this model", _remedy(precision)
+        )
     return ReducedProof(
         precision=precision,
         file=path.name,
@@ -139,7 +144,7 @@ def _measured(
         found = ask(ONNXRUNTIME, path, named, {"optimize": optimize, "threads": 1}).outputs
         wrong = unfounded(precision, subject.outputs, found)
         if wrong:
-            raise ProofFailed(f"{path.name}: {wrong} does not follow from {subject.output_name}", _REMEDY)
+            raise ProofFailed(f"{path.name}: {wrong} does not follow from {subject.output_name}", _remedy(precision))
         rows, again = ([given[0] for given in part] for part in (found[: len(batches)], found[len(batches) :]))
         errors += [lost([own.numpy()], [np.concatenate(rows)]), lost([question.own for question in asked], again)]
         answers.append(torch.from_numpy(np.concatenate(rows)))
