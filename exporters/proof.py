@@ -59,7 +59,7 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     path = evidence.folder / FILES[name]
     _EXPORT[name](evidence, path)
     exported = time.perf_counter()
-    give_back()
+    give_back(evidence.subject.weights)
     proof = _PROVE[name](evidence, path)
     if proof.verdict == "inconclusive" and evidence.subject.origin == "untrained":
         proof = _prove_structure(name, evidence, path, proof)
@@ -90,7 +90,7 @@ def asked_of(subject: Subject, formats: Sequence[Format]) -> Golden:
     asked = golden.make(subject.module, subject.rows, subject.sequence, work, subject.values)
     if asked.spared and any(name != "onnx" for name in formats):
         asked = golden.whole(subject.module, asked)
-    give_back()
+    give_back(subject.weights)
     return asked
 
 
@@ -121,9 +121,9 @@ def _judge_graph(evidence: Evidence, path: Path) -> dict[str, float]:
     """
     subject, threads = evidence.subject, torch.get_num_threads()
     opset = onnx.verify_static(subject, path, evidence.form)
-    give_back()
+    give_back(subject.weights)
     weights = onnx.verify_weights(subject, path)
-    give_back()
+    give_back(subject.weights)
     torch.set_num_threads(_threads())
     try:
         error = replaying.float64_error(subject.input_name, subject.outputs, evidence.golden, path)

@@ -77,6 +77,11 @@ class Subject:
         return self.checked.input if self.raw is None else self.raw.input
 
     @property
+    def weights(self) -> int:
+        """Return the bytes of the module's tensors."""
+        return sum(tensor.nbytes for tensor in self.module.state_dict().values())
+
+    @property
     def outputs(self) -> tuple[Output, ...]:
         """Return what the module gives: the model's own output, and then what follows from it."""
         shape = self.checked.output

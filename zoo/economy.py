@@ -16,6 +16,7 @@ from pathlib import Path
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # mallopt(3)
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; what glibc takes at most
 NEVER = 2**31 - 1  # bytes at the end of the heap before they are given back
+WORTH_GIVING_BACK = 16 * 2**20  # bytes of weights; several times as much is freed
 LITTLE = 2**32  # bytes that are taken for free where the system does not say
 
 
@@ -47,8 +48,16 @@ def settle() -> None:
         mallopt(TRIM_THRESHOLD, NEVER)
 
 
-def give_back() -> None:
-    """Give the system what nobody uses: objects that hold each other, and what glibc keeps of the heap in pieces."""
+def give_back(held: int) -> None:
+    """Give the system what nobody uses: objects that hold each other, and what glibc keeps of the heap in pieces.
+
+    Looking through all objects takes 0.2 to 1 s, which is not worth it for a small model.
+
+    Args:
+        held: how many bytes a model holds.
+    """
+    if held < WORTH_GIVING_BACK:
+        return
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
