@@ -19,10 +19,7 @@ SPARED_ROWS = 1  # of a batch of an expensive model
 
 
 def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Path) -> float:
-    """Return the largest difference between the graph in float64 and R64, over S; infinite for other shapes.
-
-    S is max|R64| over the held-out rows, or over the rows of a probe whose answers are larger: one probe that is blown
-    up does not make little of an error elsewhere.
+    """Return the largest difference between the graph in float64 and R64, over S = max|R64|; infinite for other shapes.
 
     Args:
         given: name of the input.
@@ -34,14 +31,17 @@ def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Pat
         ProofFailed: the graph holds an operator that is not known in float64.
     """
     replay = Replay(storage.read(path))
-    worst = 0.0
-    for question, rows in _chosen(golden):
+    asked = _chosen(golden)
+    worst = [0.0] * len(outputs)
+    for question, rows in asked:
         found = replay.run({given: question.inputs[rows]})
         truths = [truth[rows] for truth in question.truths]
-        for number, (output, error) in enumerate(zip(outputs, errors(outputs, truths, found), strict=True)):
-            scale = _scale([*golden.held_out, question], number if output.chosen is None else 0)
-            worst = max(worst, error / scale if scale else error)
-    return worst
+        worst = [max(pair) for pair in zip(worst, errors(outputs, truths, found), strict=True)]
+    scales = [
+        _scale([question for question, _ in asked], number if output.chosen is None else 0)
+        for number, output in enumerate(outputs)
+    ]
+    return max(error / scale if scale else error for error, scale in zip(worst, scales, strict=True))
 
 
 def errors(outputs: Sequence[Told], truths: Sequence[Array], found: Mapping[str, Tensor]) -> list[float]:
