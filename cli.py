@@ -60,30 +60,36 @@ def _speak_unicode() -> None:
 def main() -> NoReturn:
     """Run a command and leave with its exit status: 0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted."""
     _speak_unicode()
-    try:
-        zoo.main(prog_name="zoo", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except Interrupted as error:
-        print(error, file=sys.stderr)
-        sys.exit(128 + error.signal_number)
-    except ZooError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_status)
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
-    except OSError as error:  # a name that the system refuses, such as one of 400 characters
-        print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
-        print("   remedy: give another path", file=sys.stderr)
-        sys.exit(2)
+    status = _run()
     if one_of_several():
         # Threads of gloo outlive the group, and one that asks for Python while Python ends aborts the process.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
-    sys.exit(0)
+        os._exit(status)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Run a command; say what went wrong, and return the exit status."""
+    try:
+        zoo.main(prog_name="zoo", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except Interrupted as error:
+        print(error, file=sys.stderr)
+        return 128 + error.signal_number
+    except ZooError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:  # a name that the system refuses, such as one of 400 characters
+        print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
+        print("   remedy: give another path", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
