@@ -67,10 +67,12 @@ def refusal(**options: object) -> list[tuple[str, str]]:
 
 def contradictions(entry: Entry) -> list[str]:
     """What the installed torchvision says otherwise; weights may have been added since, but never taken away."""
-    model = undrawn(entry.name)
+    model, other = undrawn(entry.name), undrawn(entry.name, num_classes=2)
     enum = get_model_weights(entry.name)
     wrong = [] if entry.parameters == parameters(model) else ["tensors"]
-    wrong += [] if entry.heads == heads(model, undrawn(entry.name, num_classes=2)) else ["heads"]
+    wrong += [] if entry.heads == heads(model, other) else ["heads"]
+    shapes = architecture(entry.name, classes=2).parameter_shapes(images(entry.cost[0]))
+    wrong += [] if shapes == parameters(other) else ["tensors of two classes"]
     wrong += [] if entry.segments == (entry.name in SEGMENTING) else ["segments"]
     wrong += [] if {*entry.weights} <= {weight.name for weight in enum} else ["weights"]
     wrong += [] if entry.outputs == len(enum["DEFAULT"].meta["categories"]) else ["outputs"]

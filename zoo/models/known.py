@@ -116,7 +116,7 @@ class Architecture(Layer):
         """Return the sizes of each tensor by torchvision's name."""
         found = dict(self.entry.parameters)
         for head in self.entry.heads:
-            for name in (f"{head}.weight", f"{head}.bias"):
+            for name in {f"{head}.weight", f"{head}.bias"} & found.keys():  # MaxViT's head has no bias
                 found[name] = (self._outputs, *found[name][1:])
         side, usual = self.entry.side(self.weights), self.entry.side(None)
         positions = found.get("encoder.pos_embedding")
