@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,24 @@ def test_a_container_without_a_limit_leaves_all(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
 
     assert list(economy._left_to_the_group(tmp_path)) == [sys.maxsize]
+
+
+def test_where_the_system_does_not_say_what_is_free_all_that_the_machine_has_is(tmp_path: Path) -> None:
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+    assert economy._free_on_the_machine(tmp_path / "absent") == machine
+    assert economy._free_on_the_machine() <= machine
+
+
+@pytest.mark.parametrize("answer", [ValueError("unrecognized configuration name"), -1])
+def test_nothing_is_refused_by_a_guess_where_nobody_says_what_the_machine_has(
+    answer: ValueError | int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sysconf(name: str) -> int:
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer if name == "SC_PHYS_PAGES" else 4096
+
+    monkeypatch.setattr(os, "sysconf", sysconf)
+
+    assert economy._free_on_the_machine(tmp_path / "absent") == sys.maxsize

@@ -17,7 +17,6 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # mallopt(3)
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; what glibc takes at most
 NEVER = 2**31 - 1  # bytes at the end of the heap before they are given back
 WORTH_GIVING_BACK = 16 * 2**20  # bytes of weights; several times as much is freed
-LITTLE = 2**32  # bytes that are taken for free where the system does not say
 
 
 def cores() -> int:
@@ -81,16 +80,28 @@ def spare_compiler() -> None:
 
 
 def free_memory() -> int:
-    """Return the bytes that are free on the machine, or left to its container where these are fewer."""
+    """Return the bytes that are free on the machine, or left to its container where these are fewer.
+
+    Where the system does not say what is free it is all that the machine has, and where it does not say that either, no
+    end: what is refused for want of memory is not refused by a guess.
+    """
     return min(_free_on_the_machine(), *_left_to_the_group())
 
 
-def _free_on_the_machine() -> int:
+def _free_on_the_machine(told: Path = Path("/proc/meminfo")) -> int:
     try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        lines = told.read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
-        return LITTLE  # systems other than Linux do not say it here
+        return _of_the_machine()  # systems other than Linux
+
+
+def _of_the_machine() -> int:
+    try:
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no POSIX, or one that does not know these
+        return sys.maxsize
+    return size if size > 0 else sys.maxsize
 
 
 def _left_to_the_group(group: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
