@@ -11,6 +11,7 @@ from exporters.inspection import Inspection
 from exporters.reduced import ReducedProof
 from exporters.verification import Verification
 from zoo import console
+from zoo.visible import visible
 
 if TYPE_CHECKING:
     from exporters.latency import Benchmark  # which imports torch
@@ -34,17 +35,15 @@ def print_inspection(found: Inspection, as_json: bool) -> None:
         ("tensors in", ", ".join(found.external)),
         ("defines", ", ".join(found.functions)),
     ]
-    console.print_table("", ("", ""), [(name, visible(text)) for name, text in facts if text])
+    console.print_table("", ("", ""), [(name, told(text)) for name, text in facts if text])
     ends = [("in", value) for value in found.inputs] + [("out", value) for value in found.outputs]
-    rows = [(way, visible(value.name), value.dtype, visible(_axes(value.axes))) for way, value in ends]
+    rows = [(way, told(value.name), value.dtype, told(_axes(value.axes))) for way, value in ends]
     console.print_table("", ("", "name", "dtype", "axes"), rows)
     console.print_table(
-        "", ("operator", "nodes"), [(visible(name), f"{count:,}") for name, count in found.operators.items()]
+        "", ("operator", "nodes"), [(told(name), f"{count:,}") for name, count in found.operators.items()]
     )
     if found.metadata:
-        console.print_table(
-            "", ("metadata", ""), [(visible(key), visible(said)) for key, said in found.metadata.items()]
-        )
+        console.print_table("", ("metadata", ""), [(told(key), told(said)) for key, said in found.metadata.items()])
 
 
 def print_verification(found: Verification, as_json: bool) -> None:
@@ -52,12 +51,12 @@ def print_verification(found: Verification, as_json: bool) -> None:
     if as_json:
         console.print_json(found.document())
         return
-    rows = [(check.name, check.state, visible(check.detail)) for check in found.checks]
+    rows = [(check.name, check.state, told(check.detail)) for check in found.checks]
     console.print_table("", ("check", "state", ""), rows)
     runs = [(again.file, execution) for again in found.repeated for execution in again.executions]
     if runs:
         print_executions(runs)
-    print(f"{visible(found.bundle)}: {'verified' if found.passed else 'refused'}")
+    print(f"{told(found.bundle)}: {'verified' if found.passed else 'refused'}")
 
 
 def print_benchmark(found: Benchmark, as_json: bool) -> None:
@@ -79,15 +78,15 @@ def print_benchmark(found: Benchmark, as_json: bool) -> None:
     header = ("batch", "program", "p50 ms", "p99 ms", "rows/s", "calls")
     console.print_table(f"{found.threads} of {found.cores} cores", header, rows)
     for text in found.left_out:
-        print(f"left out: {visible(text)}", file=sys.stderr)
+        print(f"left out: {told(text)}", file=sys.stderr)
 
 
 def print_executions(runs: Sequence[tuple[str, Execution]]) -> None:
     """Print how far each run of a file is from the model in float64."""
     rows = [
         (
-            visible(file),
-            f"{visible(execution.runtime)} {visible(execution.version)}, {visible(execution.mode)}",
+            told(file),
+            f"{told(execution.runtime)} {told(execution.version)}, {told(execution.mode)}",
             str(found.rows),
             f"{found.torch_max:.2e}",
             f"{found.file_max:.2e}",
@@ -105,10 +104,9 @@ def _axes(axes: Sequence[int | str] | None) -> str:
     return "any" if axes is None else f"({', '.join(map(str, axes))})"
 
 
-def visible(text: str) -> str:
+def told(text: str) -> str:
     """Return a text of a stranger's file as a terminal may show it: no control characters, and not too long."""
-    shown = text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…"
-    return "".join(letter if letter.isprintable() else f"\\x{ord(letter):02x}" for letter in shown)
+    return visible(text if len(text) <= LONGEST_TOLD else f"{text[:LONGEST_TOLD]}…")
 
 
 def print_losses(reduced: Sequence[ReducedProof]) -> None:

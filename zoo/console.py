@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from zoo.visible import visible
+
 if TYPE_CHECKING:
     from zoo.checked import CheckedSpec
     from zoo.costs import Costs
@@ -34,6 +36,7 @@ def print_json(value: object) -> None:
 
 def print_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; without colours and without wrapping when piped, or where only a verifier's packages are."""
+    header, rows = [visible(name) for name in header], [[visible(cell) for cell in row] for row in rows]
     columns = [[row[index] for row in rows if row[index]] for index in range(len(header))]
     numbers = [bool(cells) and all(map(_is_number, cells)) for cells in columns]
     try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from zoo.report.confusion import ClassScore, Confusion
 from zoo.report.evaluation import Mistake
 from zoo.report.markup import folded, paragraph, safe, section, table
+from zoo.visible import visible
 
 MOST_DRAWN = 30  # classes of a matrix; above, the most frequent confusions are listed
 MOST_PAIRS = 30
@@ -22,12 +23,12 @@ def confusion_section(found: Confusion) -> str:
 
 
 def _matrix(found: Confusion) -> str:
-    heads = "".join(f'<th scope="col">{safe(name)}</th>' for name in found.classes)
+    heads = "".join(f'<th scope="col">{safe(visible(name))}</th>' for name in found.classes)
     lines = []
     for true, row in enumerate(found.counts):
         there = max(1, sum(row))
         cells = "".join(_cell(count, count / there, true == number) for number, count in enumerate(row))
-        lines.append(f'<tr><th scope="row">{safe(found.classes[true])}</th>{cells}</tr>')
+        lines.append(f'<tr><th scope="row">{safe(visible(found.classes[true]))}</th>{cells}</tr>')
     return (
         '<p class="faint">Rows are true classes, columns predicted ones. The deeper the shade, the larger the share of '
         'its row: blue where right, red where wrong.</p><div class="wide"><table class="matrix" aria-label="confusion">'

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from zoo.visible import visible
+
 _INVISIBLE = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127), "\N{REPLACEMENT CHARACTER}")
 """Control characters, which HTML does not allow."""
 
@@ -50,7 +52,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "
 def _cell(text: str, element: str, column: int, numeric: Sequence[bool]) -> str:
     scope = ' scope="row"' if element == "th" and column == 0 else ""
     kind = ' class="number"' if column and numeric[column] else ""
-    return f"<{element}{scope}{kind}>{safe(text)}</{element}>"
+    return f"<{element}{scope}{kind}>{safe(visible(text))}</{element}>"
 
 
 def _is_number(text: str) -> bool:
