@@ -16,7 +16,7 @@ from zoo.shapes import Shape
 from zoo.transforms import Transform
 
 if TYPE_CHECKING:
-    from zoo.data.table_file import Plan
+    from zoo.data.cells import Plan
 
 
 class Uncompilable(Exception):

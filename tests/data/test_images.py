@@ -91,14 +91,19 @@ def test_an_image_of_another_size_is_refused(folder: Path, height: int, width: i
     )
 
 
-@pytest.mark.parametrize("name", ["absent.png", ".", "", "a\0b", "x" * 300])
+@pytest.mark.parametrize("name", ["absent.png", "", "a\0b", "x" * 300])
 def test_an_absent_image_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(DataError) as refusal:
         read_image(name, 1, 2, 3)
     assert (refusal.value.message, refusal.value.remedy) == (
-        f"no such image file: {name}",
+        f"no such file: {name}",
         "give the path of a PNG or JPEG file",
     )
+
+
+def test_a_folder_is_no_image(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"\. is a folder"):
+        read_image(".", 1, 2, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
@@ -124,5 +129,5 @@ def test_half_an_image_is_refused(folder: Path, name: str) -> None:
 
 
 def test_one_faulty_image_is_named_among_others(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"no such image file: absent\.png"):
+    with pytest.raises(DataError, match=r"no such file: absent\.png"):
         read_images([save_grey("a.png"), "absent.png"], 1, 2, 3)

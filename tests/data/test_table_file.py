@@ -333,6 +333,46 @@ def test_rows_are_read_from_standard_input(table: str, monkeypatch: pytest.Monke
     assert torch.equal(found.rows, typed.rows)
 
 
+def test_a_first_line_on_standard_input_may_name_the_columns(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = declared("TableFile", file=table, target="kind")
+    first, *_ = source.plan.columns
+    names = [*reversed(source.plan.columns), "kind"]
+    rows = [dict(zip(source.plan.columns, row, strict=True)) for row in (("1.5", "red", "2"), ("3.5", "blue", "4"))]
+    lines = [",".join(names), "", *(",".join((row | {"kind": "?"})[name] for name in names) for row in rows)]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
+
+    found = source.read(["-"])
+    assert found.names == ("standard input:3", "standard input:4")
+    assert torch.equal(found.rows, source.read(["1.5,red,2", "3.5,blue,4"]).rows)
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([*lines, "1"])))
+    assert refusal(source.read, ["-"]) == (
+        "standard input:5: 1 cells, but the first line names 4 columns",
+        "write one cell for each column",
+    )
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{first}\n"))
+    assert refusal(source.read, ["-"])[0] == "standard input:1: 1 cells, but the model takes 3"
+
+
+def test_a_quoted_word_on_standard_input_may_hold_the_delimiter(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["length,word,kind", '1,"red, dark",cat', "2,blue,dog"]
+    source = declared("TableFile", file=write("words.csv", lines), target="kind")
+    monkeypatch.setattr(sys, "stdin", io.StringIO('1,"red, dark"\n'))
+    assert source.read(["-"]).rows.tolist() == [[1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("path", ["absent.csv", "absent.parquet", "./absent", "absent.v2"])
+def test_a_table_that_is_not_there_is_not_read_as_a_row(table: str, path: str) -> None:
+    assert refusal(declared("TableFile", file=table, target="kind").read, [path])[0] == f"no such file: {path}"
+
+
+def test_a_word_that_looks_like_a_path_is_a_word(here: Path) -> None:
+    lines = ["host,up", *(["a.org,yes", "b/c,no"] * 4)]
+    source = declared("TableFile", file=write("hosts.csv", lines), target="up")
+    assert source.read(["a.org", "b/c"]).rows.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert refusal(source.read, ["c.org"])[0] == "no such file: c.org"
+
+
 def test_the_first_line_of_what_is_no_table_is_not_told(here: Path) -> None:
     source = declared("TableFile", file=write("secret.txt", ["password: hunter2", "more"]), target="kind")
     assert refusal(source.example) == ("secret.txt has no column 'kind'", "give a table; or write its delimiter")

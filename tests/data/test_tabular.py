@@ -82,7 +82,6 @@ def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
                 "write 2 numbers with commas between, or the path of a CSV file",
             )
             for text, cell in [
-                ("absent.csv", "absent.csv"),
                 ("1,x", "x"),
                 ("1,nan", "nan"),
                 ("-inf,1", "-inf"),
@@ -91,7 +90,6 @@ def test_a_dash_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
                 ("", ""),
                 ("1;2", "1;2"),
                 ("a\0b", "a\0b"),
-                (".", "."),
             ]
         ),
     ],
@@ -100,6 +98,23 @@ def test_a_typed_row_that_does_not_fit_is_refused(file: Path, text: str, message
     with pytest.raises(DataError) as refusal:
         read_rows([text], 2)
     assert (refusal.value.message, refusal.value.remedy) == (message, remedy)
+
+
+def test_what_is_the_path_of_no_file_is_not_read_as_a_row(file: Path) -> None:
+    file.write_text("1,2\n", encoding="utf-8")
+    for text, message, remedy in (
+        ("absent.csv", "no such file: absent.csv", "write 2 numbers with commas between, or the path of a CSV file"),
+        ("row.csv", "no such file: row.csv", 'did you mean "rows.csv"?'),
+        (".", ". is a folder", "write 2 numbers with commas between, or the path of a CSV file"),
+        (
+            "/dev/null",
+            "/dev/null is no regular file",
+            "write -, and give it on standard input: zoo predict RUN - < it",
+        ),
+    ):
+        with pytest.raises(DataError) as refusal:
+            read_rows([text], 2)
+        assert (refusal.value.message, refusal.value.remedy) == (message, remedy)
 
 
 def test_a_row_of_a_file_of_another_width_is_refused_at_its_line(file: Path) -> None:

@@ -1,5 +1,7 @@
 """TextFile: windows of tokens, what follows them, and the parts of the text."""
 
+import io
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -43,6 +45,26 @@ def test_targets_are_the_inputs_one_token_later(text: str) -> None:
     rows = declared("TextFile", file=text, tokens="character", context=8).load("train")
     assert torch.equal(rows.inputs[:, 1:], rows.targets[:, :-1])
     assert torch.equal(rows.inputs[1:, 0], rows.targets[:-1, -1])
+
+
+def test_a_text_to_predict_stands_on_standard_input(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = declared("TextFile", file=text, tokens="character", context=8)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("the — fox\r\n".encode()), newline=None))
+    assert made.decode(made.read(["-"]).rows[0].tolist()) == " — fox\r\n"
+
+
+@pytest.mark.parametrize("tokens", ["character", "byte"])
+def test_a_text_file_that_is_not_there_is_not_read_as_a_text(text: str, tokens: str, here: Path) -> None:
+    made = declared("TextFile", file=text, tokens=tokens, context=8)
+    assert refusal(made.read, ["text.md"])[0] == "no such file: text.md"
+    assert refusal(made.read, ["tex.txt"]) == ("no such file: tex.txt", 'did you mean "text.txt"?')
+    assert refusal(made.read, [str(here)])[0] == f"{here} is a folder"
+
+
+def test_what_ends_like_a_file_in_a_sentence_is_a_text(here: Path) -> None:
+    made = declared("TextFile", file="absent.txt", tokens="byte", context=20)
+    assert made.read(["read the notes.txt"]).rows.shape == (1, 18)
+    assert made.read(["and/or"]).rows.shape == (1, 6)
 
 
 @pytest.mark.parametrize("tokens", ["character", "byte"])

@@ -104,7 +104,7 @@ def report(runs: tuple[str, ...], out: Path | None, overwrite: bool, as_json: bo
 @click.argument("arguments", nargs=-1, required=True, metavar="[RUN] INPUT...")
 @json_option
 def predict(arguments: tuple[str, ...], as_json: bool) -> None:
-    """Predict from rows ("1,2,3"), CSV files, image files, or standard input ("-")."""
+    """Predict from rows ("1,2,3"), CSV files, image files, or texts; "-" reads rows or a text from standard input."""
     unknown = [argument for argument in arguments if argument.startswith("--")]
     if unknown:
         raise UsageError(f"zoo predict has no option {unknown[0]}", "write --json, or ./ before a file's name")

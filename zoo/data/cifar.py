@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
-from zoo.data.folders import is_folder
+from zoo.data.paths import is_folder
 from zoo.errors import DataError, reason
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
-from zoo.data.folders import is_folder
 from zoo.data.image_source import ImageSource
+from zoo.data.paths import is_folder
 from zoo.data.splitting import Seeded, refuse_validation
 from zoo.data.stored import Streamable
 from zoo.data.stored_images import StoredImages

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from zoo.data.paths import absent, refuse_path
 from zoo.errors import DataError, reason
 from zoo.files import is_file
 
@@ -43,7 +44,8 @@ def decode_image(path: str, channels: int, remedy: str = "give a whole PNG or JP
     from PIL import Image, UnidentifiedImageError
 
     if not is_file(path):
-        raise DataError(f"no such image file: {path}", "give the path of a PNG or JPEG file")
+        refuse_path(path, "give the path of a PNG or JPEG file")
+        raise absent(path, "give the path of a PNG or JPEG file")
     try:
         with Image.open(path) as image:
             pixels = _eight_bit(image, "L" if channels == 1 else "RGB")

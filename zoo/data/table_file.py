@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
+from zoo.data.cells import Plan, Statistics, indices_of, numbers_of
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.reconstruction import Reconstructable
 from zoo.data.splitting import OneFile
-from zoo.data.table import Sketch, is_number, is_parquet, number, read_columns, sketch
-from zoo.data.tabular import typed_lines
+from zoo.data.table import Sketch, is_parquet, read_columns, sketch
+from zoo.data.typed import typed_row, typed_rows
 from zoo.errors import DataError
 from zoo.files import is_file
 from zoo.nearest import suggestion
@@ -22,24 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Column = Annotated[str, Field(min_length=1, max_length=1024)]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a row of cells becomes numbers."""
-
-    columns: tuple[str, ...]
-    categories: dict[str, tuple[str, ...]]
-    """The values of each column of words; the others hold numbers."""
-    classes: tuple[str, ...]
-    """The values of the target; empty where it holds numbers."""
-    rows: int | None
-    """How many there are in the file, where a glance tells."""
-
-    @property
-    def width(self) -> int:
-        """Return how many numbers a row becomes."""
-        return sum(len(self.categories.get(column, "1")) for column in self.columns)
 
 
 class TableFile(Reconstructable, OneFile):
@@ -113,14 +95,14 @@ class TableFile(Reconstructable, OneFile):
         """
         features, targets = self._read(self.file_of(split))
         numbers = self.numbers(len(features), split)
-        mean, deviation = self._statistics
+        mean, deviation = self._scaling
         inputs = ((features[numbers] - mean) / deviation).float()
         return Rows(inputs, inputs if self.reconstruct else targets[numbers])
 
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return rows typed as "5.1,red", the cells in the order of the columns, or the rows of CSV or Parquet files.
 
-        "-" stands for such rows on standard input.
+        "-" stands for such rows on standard input, where a first line may name the columns.
 
         Raises:
             DataError: a row has another width, or a cell that is no number or no known word.
@@ -133,19 +115,15 @@ class TableFile(Reconstructable, OneFile):
                 names += places
                 rows += cells
                 continue
-            for typed in typed_lines() if given == "-" else (given,):
-                names.append(typed)
-                rows.append(self._typed(typed))
-        mean, deviation = self._statistics
-        return Inputs(tuple(names), ((self._features(names, rows) - mean) / deviation).float())
+            typed = typed_rows(self.delimiter, self.plan.columns) if given == "-" else [self._typed(given)]
+            for name, row in typed:
+                names.append(name)
+                rows.append(row)
+        mean, deviation = self._scaling
+        return Inputs(tuple(names), ((self.plan.features(names, rows) - mean) / deviation).float())
 
-    def _typed(self, row: str) -> list[str]:
-        """Return the cells of a row that a person types, in the order of the columns."""
-        cells = [cell.strip() for cell in row.split(self.delimiter)]
-        if len(cells) != len(self.plan.columns):
-            message = f"row {row!r}: {len(cells)} cells, but the model takes {len(self.plan.columns)}"
-            raise DataError(message, f"write {', '.join(self.plan.columns)[:200]}, or the path of a file")
-        return cells
+    def _typed(self, row: str) -> tuple[str, list[str]]:
+        return typed_row(row, self.delimiter, self.plan.columns, self.plan.categories)
 
     def resolved(self) -> Self:
         """Return the source with its columns, their words, its classes and its test part written."""
@@ -215,44 +193,20 @@ class TableFile(Reconstructable, OneFile):
             raise OptionError(message, f"correct the cells; or, if all of it are words, {otherwise}", "file")
 
     @cached_property
-    def _statistics(self) -> tuple[Tensor, Tensor]:
+    def _scaling(self) -> tuple[Tensor, Tensor]:
         """Return mean and deviation of each feature, float64 of (features,); 0 and 1 where they stay as they are."""
         import torch
 
-        mean = torch.zeros(self.plan.width, dtype=torch.float64)
-        deviation = torch.ones(self.plan.width, dtype=torch.float64)
         if not self.standardize:
-            return mean, deviation
-        place = 0
-        if self.statistics is not None:
-            for column in self.plan.columns:
-                words = self.plan.categories.get(column)
-                if words is None:
-                    mean[place], deviation[place] = self._statistics_of(column)
-                place += 1 if words is None else len(words)
-            return mean, deviation
+            width = self.plan.width
+            return torch.zeros(width, dtype=torch.float64), torch.ones(width, dtype=torch.float64)
+        return self.plan.scaling(self._learned if self.statistics is None else self.statistics)
+
+    @cached_property
+    def _learned(self) -> Statistics:
+        """Return what the training rows say of each column of numbers."""
         features, _ = self._read(self.file)
-        train = features[self.numbers(len(features), "train")]
-        for column in self.plan.columns:
-            words = self.plan.categories.get(column)
-            if words is None:
-                mean[place] = train[:, place].mean()
-                spread = train[:, place].std(correction=0)
-                deviation[place] = spread if spread > 0 else 1.0  # a column of equal numbers becomes zeros
-            place += 1 if words is None else len(words)
-        return mean, deviation
-
-    def _statistics_of(self, column: str) -> tuple[float, float]:
-        """Return what the spec says of a column.
-
-        Raises:
-            OptionError: it says nothing.
-        """
-        if self.statistics is None or column not in self.statistics:
-            raise OptionError(
-                f"statistics lack the column {column}", f'write "{column}": [mean, deviation]', "statistics"
-            )
-        return self.statistics[column]
+        return self.plan.statistics(features[self.numbers(len(features), "train")])
 
     def fitted(self) -> Self:
         """Return the source with the mean and the deviation of the training rows written.
@@ -262,14 +216,7 @@ class TableFile(Reconstructable, OneFile):
         """
         if not self.standardize or self.statistics is not None:
             return self
-        mean, deviation = self._statistics
-        found, place = {}, 0
-        for column in self.plan.columns:
-            words = self.plan.categories.get(column)
-            if words is None:
-                found[column] = (float(mean[place]), float(deviation[place]))
-            place += 1 if words is None else len(words)
-        return self.model_copy(update={"statistics": found})
+        return self.model_copy(update={"statistics": self._learned})
 
     def cells(self, split: Split) -> Rows:
         """Return rows as the file has them, float64 of (N, columns), a word as its number; targets as `load` does.
@@ -295,60 +242,19 @@ class TableFile(Reconstructable, OneFile):
         Raises:
             DataError: as `load`.
         """
-        return self._statistics if self.standardize else None
+        return self._scaling if self.standardize else None
 
     def _read(self, file: str) -> tuple[Tensor, Tensor]:
         """Return the features, before they are standardised, as float64, and the targets of all rows of a file."""
-        import torch
-
         places, cells = read_columns(file, self.delimiter, (*self.plan.columns, *self._asked))
         if not cells:
             raise DataError(f"{file} has no rows", "give a file with rows below the line of names")
         if self.target is None:
-            features = self._features(places, cells)
+            features = self.plan.features(places, cells)
             return features, features
         said = [row[-1] for row in cells]
-        classes = self.plan.classes
-        if classes:
-            wanted = f"none of the classes {', '.join(classes)[:100]}"
-            index = {name: float(number) for number, name in enumerate(classes)}
-            numbers = [
-                _value(index.get(cell), place, self.target, cell, wanted)
-                for place, cell in zip(places, said, strict=True)
-            ]
-            targets = torch.tensor(numbers, dtype=torch.int64)
+        if self.plan.classes:
+            targets = indices_of(places, self.target, said, self.plan.classes, "none of the classes")
         else:
-            numbers = [_number(place, self.target, cell) for place, cell in zip(places, said, strict=True)]
-            targets = torch.tensor(numbers, dtype=torch.float64).float().unsqueeze(1)
-        return self._features(places, [row[:-1] for row in cells]), targets
-
-    def _features(self, places: Sequence[str], rows: Sequence[Sequence[str]]) -> Tensor:
-        import torch
-
-        parts = []
-        for position, column in enumerate(self.plan.columns):
-            cells = [row[position] for row in rows]
-            words = self.plan.categories.get(column)
-            if words is None:
-                numbers = [_number(place, column, cell) for place, cell in zip(places, cells, strict=True)]
-                parts.append(torch.tensor(numbers, dtype=torch.float64).unsqueeze(1))
-                continue
-            index = {word: float(number) for number, word in enumerate(words)}
-            wanted = f"none of its words, {', '.join(words)[:100]}"
-            found = [
-                _value(index.get(cell), place, column, cell, wanted) for place, cell in zip(places, cells, strict=True)
-            ]
-            one_hot = torch.nn.functional.one_hot(torch.tensor(found, dtype=torch.int64), len(words))
-            parts.append(one_hot.double())  # (N, words)
-        return torch.cat(parts, 1)
-
-
-def _number(place: str, column: str, cell: str) -> float:
-    return _value(number(cell), place, column, cell, "not a number" if not is_number(cell) else "not finite in float32")
-
-
-def _value(found: float | None, place: str, column: str, cell: str, wanted: str) -> float:
-    if found is None:
-        what = f"{cell.strip()!r} is {wanted}" if cell.strip() else "the cell is empty"
-        raise DataError(f"{place}: {column}: {what}", "correct the cell, or remove the row")
-    return found
+            targets = numbers_of(places, self.target, said).float().unsqueeze(1)
+        return self.plan.features(places, [row[:-1] for row in cells]), targets

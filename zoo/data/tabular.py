@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from zoo.data.paths import refuse_path
 from zoo.errors import DataError, reason
 from zoo.files import is_file
 
@@ -26,21 +27,11 @@ def read_rows(inputs: Sequence[str], width: int) -> list[tuple[str, list[float]]
     return [row for text in inputs for row in _rows(text, width)]
 
 
-def typed_lines() -> list[str]:
-    """Return the lines of standard input that are not empty.
-
-    Raises:
-        DataError: it cannot be read as text.
-    """
-    try:
-        return [line for line in sys.stdin.read().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read standard input: {reason(error)}", "give rows in UTF-8") from error
-
-
 def _rows(text: str, width: int) -> Iterator[tuple[str, list[float]]]:
     if text != "-" and not is_file(text):
         remedy = f"write {width} numbers with commas between, or the path of a CSV file"
+        if "," not in text and _number(text) is None:
+            refuse_path(text, remedy)
         yield _row(text, (f"row {text!r}", ", and no such file is here", remedy), text.split(","), width)
         return
     try:

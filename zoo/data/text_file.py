@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from zoo.data.data import Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.paths import refuse_path
 from zoo.data.pieces import read_pieces
 from zoo.data.splitting import refuse_validation
 from zoo.data.stored import Streamable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PART = 2**22  # bytes that are decoded at once; their numbers take some forty times as much for a moment
+WRITTEN = (".txt", ".text", ".md", ".csv", ".json", ".html", ".log")  # how the name of a text's file may end
 SCANNED = 8 * 2**20  # bytes that a check reads to find the characters: a few hundredths of a second
 
 
@@ -99,7 +103,7 @@ class TextFile(Streamable):
         return StoredText(text, self._filled(split, length), self.context, self.stride or self.context)
 
     def read(self, inputs: Sequence[str]) -> Inputs:
-        """Return texts, or files of text, each as the numbers of its last `context` tokens.
+        """Return texts, or files of text, each as the numbers of its last `context` tokens; "-" is standard input.
 
         Raises:
             DataError: a text is empty, has characters outside the vocabulary, or another length than the others.
@@ -185,12 +189,17 @@ class TextFile(Streamable):
         raise OptionError(message, "write vocabulary, a string of all its characters; or tokens: byte", "file")
 
     def _content(self, given: str) -> str:
-        if not is_file(given):
+        """Return a text that a person gives: itself, in a file, or on standard input."""
+        if given != "-" and not is_file(given):
+            named = given.lower().endswith(WRITTEN) and not any(map(str.isspace, given))
+            if named or (os.sep in given and os.path.exists(given)):
+                refuse_path(given, "give the path of a text that is here; a text that ends so, on standard input: -")
             return given
         try:
-            return Path(given).read_bytes().decode()
+            return (sys.stdin.buffer.read() if given == "-" else Path(given).read_bytes()).decode()
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"cannot read {given}: {reason(error)}", "give a text in UTF-8") from error
+            name = "standard input" if given == "-" else given
+            raise DataError(f"cannot read {name}: {reason(error)}", "give a text in UTF-8") from error
 
     def _size(self) -> int:
         if not is_file(self.file):
