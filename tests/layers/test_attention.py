@@ -317,5 +317,5 @@ def test_an_option_that_says_nothing_is_refused(options: Options, message: str) 
 
 
 def test_multiply_adds_are_those_of_projections_and_attention() -> None:
-    assert declared(multihead()).multiply_adds(KNOWN) == 5 * 4 * 8 * 8 + 2 * 5 * 5 * 8
+    assert declared(multihead()).cost((KNOWN,)) == 5 * 4 * 8 * 8 + 2 * 5 * 5 * 8
     assert declared(causal()).multiply_adds(FREE) == 9 * 4 * 8 * 8 + 2 * 9 * 9 * 8

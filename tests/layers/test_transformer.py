@@ -187,6 +187,6 @@ def test_a_place_inside_a_stack_says_nothing(place: str) -> None:
 
 def test_multiply_adds_are_those_of_attentions_and_linear_maps() -> None:
     attention, maps = 5 * 4 * 8 * 8 + 2 * 5 * 5 * 8, 5 * 2 * 8 * 4
-    assert declared(ENCODER).multiply_adds(KNOWN) == attention + maps
-    assert declared(DECODER).multiply_adds(KNOWN) == 2 * attention + maps
-    assert declared(ENCODERS).multiply_adds(KNOWN) == 2 * (attention + maps)
+    assert declared(ENCODER).cost((KNOWN,)) == attention + maps
+    assert declared(DECODER).cost((KNOWN, KNOWN)) == 2 * attention + maps
+    assert declared(ENCODERS).cost((KNOWN,)) == 2 * (attention + maps)

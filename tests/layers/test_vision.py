@@ -94,6 +94,6 @@ def test_other_ranks_are_refused_with_the_one_that_is_needed() -> None:
         declared({"type": "DropBlock3d", "p": 0.1, "block_size": 3}).infer((SHAPES[0],))
 
 
-def test_multiply_adds_are_those_of_two_convolutions_and_the_scaling() -> None:
+def test_multiply_adds_are_those_of_two_convolutions() -> None:
     layer = declared({"type": "SqueezeExcitation", "squeeze_channels": 2})
-    assert layer.multiply_adds(SHAPES[0]) == 2 * 3 * 2 + 3 * 5 * 4
+    assert layer.multiply_adds(SHAPES[0]) == 2 * 3 * 2

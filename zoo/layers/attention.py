@@ -8,7 +8,7 @@ from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, LayerId, Sizes, kind
 from zoo.layers.position import first_positions, positions
 from zoo.layers.rotary import Rotary, angles, turned
-from zoo.layers.sequence import causal_mask, divided, sequence, steps, width
+from zoo.layers.sequence import attention_cost, causal_mask, divided, sequence, steps, width
 from zoo.shapes import Dimension, Shape, Value
 from zoo.strict import Count, Dropped, model_validator
 
@@ -139,10 +139,12 @@ class MultiheadAttention(Function):
             sizes |= {"bias_k": (1, 1, size), "bias_v": (1, 1, size)}
         return sizes | {"out_proj.weight": (size, size)} | ({"out_proj.bias": (size,)} if self.bias else {})
 
-    def multiply_adds(self, shape: Shape) -> int:
-        """Return those of the projections and of the attention; a memory counts as long as the input."""
-        size, length = width(self, shape, "", None), steps(shape)
-        return length * size * (2 * size + (self.kdim or size) + (self.vdim or size)) + 2 * length * length * size
+    def cost(self, values: tuple[Value, ...]) -> int:
+        """Return those of the projections and of the attention."""
+        shape, memory = values[0], values[-1]
+        assert isinstance(shape, Shape) and isinstance(memory, Shape)  # infer has judged them
+        size, added = width(self, shape, "", None), self.add_bias_kv + self.add_zero_attn
+        return attention_cost(steps(shape), steps(memory), size, (self.kdim or size) + (self.vdim or size), added)
 
 
 class CausalSelfAttention(Function):

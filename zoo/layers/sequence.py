@@ -34,6 +34,19 @@ def steps(shape: Shape) -> int:
     return length if isinstance(length, int) else shape.longest or 1
 
 
+def attention_cost(length: int, seen: int, size: int, keys_and_values: int, added: int = 0) -> int:
+    """Return the multiply-adds of one attention: its four projections, and the two products.
+
+    Args:
+        length: steps that attend.
+        seen: steps that are attended to.
+        size: features of each step that attends, and of what comes out.
+        keys_and_values: features of each step that is attended to, once as a key and once as a value.
+        added: keys that are put behind the others, which no projection gives.
+    """
+    return size * (2 * length * size + seen * keys_and_values + 2 * length * (seen + added))
+
+
 def divided(layer: Layer, option: str, heads: int, size: int) -> int:
     """Return the size of one head.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from zoo.errors import ShapeError
 from zoo.layers.layer import Emitter, Function, LayerId, Sizes, kind
 from zoo.layers.normalization import LayerNorm
-from zoo.layers.sequence import Depth, causal_mask, divided, sequence, steps, width
+from zoo.layers.sequence import Depth, attention_cost, causal_mask, divided, sequence, steps, width
 from zoo.shapes import Shape, Value
 from zoo.strict import Count, Dropped, Positive, model_validator
 
@@ -68,11 +68,14 @@ class _TransformerLayer(Function):
             sizes |= {f"{name}weight": weight} | ({f"{name}bias": weight[:1]} if self.bias else {})
         return sizes
 
-    def multiply_adds(self, shape: Shape) -> int:
-        """Return those of the attentions and of the linear maps; a memory counts as long as the input."""
+    def cost(self, values: tuple[Value, ...]) -> int:
+        """Return those of the attentions, one for each value, and of the linear maps."""
+        shape = values[0]
+        assert isinstance(shape, Shape)  # infer has judged it
         size, length = width(self, shape, "", None), steps(shape)
-        attention = 4 * length * size * size + 2 * length * length * size
-        return len(self.attentions) * attention + 2 * length * size * self.dim_feedforward
+        attended = [steps(value) for value in values if isinstance(value, Shape)]
+        attention = sum(attention_cost(length, seen, size, 2 * size) for seen in attended)
+        return attention + 2 * length * size * self.dim_feedforward
 
     @staticmethod
     def _plain() -> frozenset[str]:
@@ -192,9 +195,9 @@ class _Stack(Function):
         norm = {} if self.norm is None else self.norm.parameter_shapes(shape)
         return sizes | {f"norm.{name}": size for name, size in norm.items()}
 
-    def multiply_adds(self, shape: Shape) -> int:
+    def cost(self, values: tuple[Value, ...]) -> int:
         """Return those of all layers."""
-        return self.num_layers * self.repeated.multiply_adds(shape)
+        return self.num_layers * self.repeated.cost(values)
 
     # Any: torch asks for its own class of the first part.
     def _parts(self, shape: Shape) -> tuple[Any, int, nn.Module | None]:

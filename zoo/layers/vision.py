@@ -68,8 +68,8 @@ class SqueezeExcitation(Layer):
         }
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Return those of the convolutions and of the scaling."""
-        return 2 * axis_size(self, shape, 1) * self.squeeze_channels + shape.row_size
+        """Return those of the convolutions."""
+        return 2 * axis_size(self, shape, 1) * self.squeeze_channels
 
 
 class StochasticDepth(Layer):
