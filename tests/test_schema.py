@@ -89,7 +89,21 @@ def option(owner: str, name: str) -> Any:
 
 @pytest.mark.parametrize(("owner", "name"), OPTIONS)
 def test_an_option_has_a_description(owner: str, name: str) -> None:
-    assert name == "type" or option(owner, name).get("description")
+    assert option(owner, name).get("description")
+
+
+def test_an_editor_explains_each_type_beside_it() -> None:
+    assert option("ReLU", "type")["description"] == "max(0, x)."
+
+
+def test_an_option_of_a_group_says_whose_value_it_takes() -> None:
+    assert option("AdamGroup", "lr")["description"] == "Learning rate. Unless written, the optimizer's."
+    assert "Unless" not in option("AdamGroup", "match")["description"]
+
+
+def test_a_spec_that_extends_another_one_has_its_keys_explained() -> None:
+    explained = whole()["then"]["properties"]
+    assert {key for key, part in explained.items() if part["description"]} == whole()["else"]["properties"].keys()
 
 
 @pytest.mark.parametrize(("owner", "name"), OPTIONS)

@@ -69,7 +69,8 @@ def json_schema() -> dict[str, Any]:
     whole = _with_choices({**schema, "$defs": dict(sorted(definitions.items()))})
     # What a spec does not say itself may stand in the one that it extends.
     whole["if"] = {"required": ["extends"]}
-    whole["then"] = {"properties": dict.fromkeys(schema["properties"], True)}
+    explained = {key: {"description": option["description"]} for key, option in schema["properties"].items()}
+    whole["then"] = {"properties": explained}
     whole["else"] = {"required": whole.pop("required"), "properties": whole.pop("properties")}
     whole["properties"] = dict.fromkeys(schema["properties"], True)
     # One entry may stand for a list of one.

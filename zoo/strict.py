@@ -100,6 +100,8 @@ class Strict(BaseModel):
         for name, text in field_docstrings(cls).items():
             alias = cls.model_fields[name].alias or name
             schema["properties"][alias]["description"] = text
+        if "type" in schema["properties"]:  # an editor shows it beside each word that may stand there
+            schema["properties"]["type"]["description"] = schema["description"].partition("\n\n")[0]
         return schema
 
 

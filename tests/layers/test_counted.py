@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agreement import batch_of, declared, given
 from cases import CASES, LONGEST, Case, module_of, placed
-from zoo.graph import graph_module, layer_module
+from zoo.graph import layer_module
 from zoo.shapes import Shape
 
 UNCOUNTED = {"LSTM": "torch does not count inside the CPU's kernel of a whole LSTM"}

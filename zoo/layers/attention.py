@@ -141,8 +141,7 @@ class MultiheadAttention(Function):
 
     def cost(self, values: tuple[Value, ...]) -> int:
         """Return those of the projections and of the attention."""
-        shape, memory = values[0], values[-1]
-        assert isinstance(shape, Shape) and isinstance(memory, Shape)  # infer has judged them
+        shape, memory = (value for value in (values[0], values[-1]) if isinstance(value, Shape))
         size, added = width(self, shape, "", None), self.add_bias_kv + self.add_zero_attn
         return attention_cost(steps(shape), steps(memory), size, (self.kdim or size) + (self.vdim or size), added)
 

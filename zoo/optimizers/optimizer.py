@@ -58,7 +58,9 @@ class Group(Strict):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = super().__get_pydantic_json_schema__(core, handler)
         for option in schema["properties"].values():
-            option.pop("default", None)
+            if "default" in option:
+                del option["default"]
+                option["description"] += " Unless written, the optimizer's."
         return schema
 
 
