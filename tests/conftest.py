@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,16 @@ Document = dict[str, Any]
 """A spec as JSON values."""
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Spare the garbage collector torch's modules and the collected tests: a sixth of the suite's time."""
+    gc.disable()
+    collected = yield
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)  # young objects, young and middle collections before the next older one
+    gc.enable()
+    return collected
 
 
 def pytest_unconfigure() -> None:
