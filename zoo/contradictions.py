@@ -12,7 +12,7 @@ from zoo.initializers.warm_start import WarmStart
 from zoo.nearest import suggestion
 from zoo.optimizers import Decaying
 from zoo.override import echo
-from zoo.patterns import idle, selected
+from zoo.patterns import idle, powerless, selected
 from zoo.placing import shown
 from zoo.shapes import Shape
 
@@ -33,11 +33,16 @@ def contradictions(checked: CheckedSpec) -> list[Problem]:
         return [_no_single_output(checked)]
     problems = agreement(checked)
     too_many = list(_too_many_patterns(checked))
-    judges = (_scheduler_problems, _train_problems)
-    for judge in judges if too_many else (_batch_problems, *judges, _pattern_problems, _decay_problems, _init_problems):
+    problems += () if too_many else _batch_problems(checked)
+    problems += training_contradictions(checked)
+    for judge in () if too_many else (_pattern_problems, _decay_problems, _init_problems):
         problems += judge(checked)
-    problems += too_many
-    return problems
+    return [*problems, *too_many]
+
+
+def training_contradictions(checked: CheckedSpec) -> list[Problem]:
+    """Return the problems of the way of training, whatever the model may be; nothing of it is looked at."""
+    return [*_scheduler_problems(checked), *_train_problems(checked)]
 
 
 def _no_single_output(checked: CheckedSpec) -> Problem:
@@ -62,7 +67,7 @@ def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
     """Yield the problems of patterns that match no tensor, and of a freeze that leaves nothing to train."""
     source, names = checked.source, list(checked.parameters)
     freeze = checked.spec.freeze
-    yield from _idle(checked, ("freeze",), freeze, names)
+    yield from _pattern_faults(checked, ("freeze",), freeze, names)
     frozen = set(selected(freeze, names))
     if names and len(frozen) == len(names):
         message = "every tensor is frozen, so nothing is trained"
@@ -72,7 +77,7 @@ def _pattern_problems(checked: CheckedSpec) -> Iterator[Problem]:
         path: Path = ("optimizer", "groups", index, "match")
         patterns = (group.match,) if isinstance(group.match, str) else group.match
         trained = [name for name in names if name not in frozen]
-        said = list(_idle(checked, path, patterns, trained, " that is trained"))
+        said = list(_pattern_faults(checked, path, patterns, trained, " that is trained"))
         yield from said
         taken = selected(patterns, left)
         if not (taken or said):
@@ -97,7 +102,7 @@ def _decay_problems(checked: CheckedSpec) -> Iterator[Problem]:
         yield checked.source.problem(("optimizer", "decay"), message, remedy)
 
 
-def _idle(
+def _pattern_faults(
     checked: CheckedSpec,
     path: Path,
     patterns: tuple[str, ...],
@@ -105,11 +110,14 @@ def _idle(
     which: str = "",
     others: Sequence[str] = (),
 ) -> Iterator[Problem]:
-    """Yield a problem for each pattern that fits none of the names, nor of others that are not suggested."""
+    """Yield a problem for each pattern that changes nothing, or fits none of the names, nor of unsuggested others."""
     for index in idle(patterns, [*names, *others]):
         here = path if path[-1] == "match" and len(patterns) == 1 else (*path, index)
         message = f'the pattern "{echo(patterns[index])}" matches no tensor{which}'
         yield checked.source.problem(here, message, suggestion(patterns[index].lstrip("!"), names))
+    for index in powerless(patterns, [*names, *others]):
+        message = f'the pattern "{echo(patterns[index])}" changes nothing beside the others'
+        yield checked.source.problem((*path, index), message, "remove it")
 
 
 def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
@@ -236,7 +244,7 @@ def _init_problems(checked: CheckedSpec) -> Iterator[Problem]:
         path: Path = ("init", index) if isinstance(checked.source.value["init"], list) else ("init",)
         if isinstance(initializer, WarmStart) and initializer.match is not None:
             match = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
-            problems += _idle(checked, (*path, "match"), match, names, others=_buffers(checked))
+            problems += _pattern_faults(checked, (*path, "match"), match, names, others=_buffers(checked))
         if isinstance(initializer, Filling):
             filled = selected(initializer.match, names)
             problems += _filling_problems(checked, (*path, "match"), initializer, filled)
@@ -255,7 +263,7 @@ def _buffers(checked: CheckedSpec) -> list[str]:
 
 def _filling_problems(checked: CheckedSpec, path: Path, initializer: Filling, filled: list[str]) -> Iterator[Problem]:
     patterns = (initializer.match,) if isinstance(initializer.match, str) else initializer.match
-    yield from _idle(checked, path, patterns, list(checked.parameters))
+    yield from _pattern_faults(checked, path, patterns, list(checked.parameters))
     for name in filled:
         try:
             initializer.require(name, checked.parameters[name])
