@@ -3,6 +3,36 @@
 from wrong import TAIL, Corpus, blocks, conv, dense, pictures, rows
 
 COMPOSITION: Corpus = {
+    "sizes that do not follow, a sum behind them, and the training": (
+        rows(
+            {"type": "Repeat", "times": 2, "layers": [dense(3, in_features=5)]},
+            dense(4),
+            {"type": "LayerNorm", "normalized_shape": [7]},
+            {"type": "Residual", "layers": [dense(2)]},
+            train__epochs=1,
+            scheduler={"type": "StepLR", "step_size": 3},
+        ),
+        (
+            "model.layers.0.layers.0.in_features",
+            "Linear expects 5 features, but the data gives (N, 2)",
+            "remove in_features (it follows from the layer above), or write 2",
+        ),
+        (
+            "model.layers.2.normalized_shape",
+            "LayerNorm needs rows that end in [7], but Linear above gives (N, 4)",
+            "write the last axes, such as [4], or remove normalized_shape",
+        ),
+        (
+            "model.layers.3.type",
+            "Residual needs tensors whose axes agree or are 1, but its layers give (N, 2) and its input is (N, 4)",
+            "make them alike: a Conv2d or Linear on one side, or another stride",
+        ),
+        (
+            "scheduler.step_size",
+            "StepLR needs 4 epochs to do what it says, but it has 1 epoch",
+            'write fewer in step_size, or "interval": "step"',
+        ),
+    ),
     "an input that is not there": (
         rows(dense(3, id="stem"), dense(1, **{"from": "stm"})),
         ("model.layers.1.from", 'no layer before this one has the id "stm"', 'did you mean "stem"?'),

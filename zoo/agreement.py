@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from zoo.checked import CheckedSpec
+from zoo.data.reconstruction import Reconstructable
 from zoo.errors import Path, Problem, ShapeError
 from zoo.layers.layer import kind
 from zoo.losses import Loss
+from zoo.losses.loss import Pairwise
 from zoo.metrics import Metric
 from zoo.placing import THE_INPUT
 from zoo.shapes import class_axis
@@ -33,12 +35,21 @@ def _judge_problems(checked: CheckedSpec) -> Iterator[Problem]:
         try:
             judge.require(checked.output, target)
         except ShapeError as error:
-            yield source.problem((*path, "type"), error.message, error.remedy)
+            yield source.problem((*path, "type"), error.message, error.remedy + _mirroring(checked, judge))
     names = [metric.name for metric in spec.metrics]
     for index, name in enumerate(names):
         if name in names[:index]:
             message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
             yield source.problem(("metrics", index, "type"), message, "keep one of them")
+
+
+def _mirroring(checked: CheckedSpec, judge: Loss | Metric) -> str:
+    """Return what else may be meant where a model gives as many numbers as it is given, to a loss of numbers."""
+    given, data = checked.input, checked.spec.data
+    forgotten = isinstance(data, Reconstructable) and not data.reconstruct and isinstance(judge, Pairwise)
+    if not forgotten or given.dtype != "float32" or checked.output.row_size != given.row_size:
+        return ""
+    return '; an autoencoder, which gives back its input, needs "reconstruct": true in data'
 
 
 SHAPING = {"Flatten", "Identity", "Permute", "Reshape", "Select", "Squeeze", "Transpose", "Unflatten", "Unsqueeze"}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 
 from zoo.checked import CheckedSpec
-from zoo.contradictions import contradictions
+from zoo.contradictions import contradictions, training_contradictions
 from zoo.data import Example, OptionError
 from zoo.errors import MOST_TOLD, DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
@@ -62,10 +62,9 @@ def check(source: Source) -> CheckedSpec:
     layers, below = spec.model.parts()
     problems += islice(_name_problems(source, layers, ("model", *below)), MOST_TOLD)
     placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
-    if input_shape is None or not placer.place(layers, ("model", *below)):
-        raise SpecError(tuple(problems))
-    checked = CheckedSpec(source, spec, example, input_shape, tuple(placer.steps))
-    problems += contradictions(checked)
+    placed = input_shape is not None and placer.place(layers, ("model", *below))
+    checked = CheckedSpec(source, spec, example, placer.input, tuple(placer.steps))
+    problems += contradictions(checked) if placed else training_contradictions(checked)
     if problems:
         raise SpecError(tuple(problems))
     return checked

@@ -5,6 +5,7 @@
     ZooError                  exit 2: the input is wrong
     ├── SpecError             the spec has problems; carries all of them
     ├── ShapeError            an option does not fit a shape; the check turns it into a problem
+    │   └── SizeError         a size is written that is not the one that follows from the input
     ├── UsageError            the command names something that does not exist
     ├── DataError             data is absent, incomplete or unreadable
     │   └── WorkerLost        a process that reads rows has died
@@ -129,6 +130,10 @@ class ShapeError(ZooError):
     def __init__(self, message: str, remedy: str, option: str = "") -> None:
         super().__init__(message, remedy)
         self.option = option
+
+
+class SizeError(ShapeError):
+    """A written size, `option`, is not the one that follows from the input; what comes out does not depend on it."""
 
 
 class UsageError(ZooError):

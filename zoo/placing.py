@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NoReturn
 
-from zoo.errors import MOST_TOLD, Path, Problem, ShapeError
+from zoo.errors import MOST_TOLD, Path, Problem, ShapeError, SizeError
 from zoo.layers.layer import Layer, Sizes, Tied, kind
 from zoo.nearest import suggestion
 from zoo.shapes import Shape, Value
@@ -92,6 +93,7 @@ class Placer:
     _whole: tuple[tuple[Layer, ...], Path] = ((), ())
     """The layers of the model, and where they stand."""
     _tensors: int = 0
+    _wrong_sizes: int = 0
     _scopes: list[dict[str, int]] = field(default_factory=lambda: [{INPUT_ID: THE_INPUT}])
     _spoken: dict[int, str] = field(default_factory=lambda: {THE_INPUT: "the data"})
 
@@ -145,10 +147,11 @@ class Placer:
             layer = declared.with_sizes(self.sizes)
         except ShapeError as error:
             self._refuse(path, error.option, error.message, error.remedy)
+        said = speech or self._speech(declared, inputs)
         try:
-            result = layer.infer(values)
+            layer, result = self._inferred(layer, values, path, said)
         except ShapeError as error:
-            self._refuse_input(path, error, speech or self._speech(declared, inputs), values)
+            self._refuse_input(path, error, said, values)
         self._tensors += len(layer.parameter_shapes(_first(values[0])))
         if self._tensors > MOST_TENSORS:
             self._refuse(path, "type", f"the model has more than {MOST_TENSORS:,} tensors", "repeat fewer times")
@@ -158,6 +161,25 @@ class Placer:
         step = len(self.steps) - 1
         self._spoken[step] = layer.id or f"{kind(layer)} above"
         return step
+
+    def _inferred(self, layer: Layer, values: tuple[Value, ...], path: Path, speech: _Speech) -> tuple[Layer, Value]:
+        """Return a layer with what comes out; where it says a wrong size of its input, told, without that option.
+
+        Raises:
+            ShapeError: it refuses its input for another reason.
+        """
+        try:
+            return layer, layer.infer(values)
+        except SizeError as error:
+            self._wrong_sizes += 1
+            with suppress(_Refused):
+                self._refuse_input(path, error, speech, values)
+            if _spot(self.problems[-1]) in map(_spot, self.problems[:-1]):
+                del self.problems[-1]  # a Repeat or a template is laid out more than once
+            if self._wrong_sizes >= MOST_TOLD:
+                raise _Refused from error
+            right = layer.model_copy(update={error.option: None})
+            return right, right.infer(values)
 
     def _speech(self, layer: Layer, inputs: tuple[int, ...]) -> _Speech:
         return _Speech(kind(layer), tuple(f"{self._spoken[step]} gives" for step in inputs))
@@ -264,6 +286,11 @@ class _Memory:
     """The first step that reads it and does not share it."""
     keeper: int | None = None
     """The first step that computes its gradient from what lies there."""
+
+
+def _spot(problem: Problem) -> object:
+    """Return where a problem stands in the text; a value of --set has no other place than its path."""
+    return problem.place if problem.place.line else problem.path
 
 
 def _in_place(layer: Layer) -> bool:

@@ -53,7 +53,7 @@ class TrainingProgress:
         self._measured = "".join(f"  {name} {row[name]:.4g}" for name in _judging(row))
         if several > 1 and not self._announced:
             what = "measurements" if plan.counts_steps else "epochs"
-            self._say(f"every {_ordinal(several)} of {plan.evaluations} {what} is shown; all are in metrics.jsonl")
+            self._say(f"every {several}th of {plan.evaluations} {what} is shown; all are in metrics.jsonl")
             self._announced = True
         if number in (1, plan.evaluations) or number % several == 0:
             hidden = ("epoch", "step", "lr")
@@ -88,12 +88,6 @@ def watching(shown: bool) -> Iterator[TrainingProgress | Unseen]:
         return
     with TrainingProgress() as progress:
         yield progress
-
-
-def _ordinal(number: int) -> str:
-    """Return a number in the row: 2nd, 13th, 21st."""
-    last = number % 10 if number // 10 % 10 != 1 else 0
-    return str(number) + {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
 
 
 def _place(moment: Moment) -> str:

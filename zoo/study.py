@@ -131,14 +131,15 @@ def open_study(url: str | None, file: FilePath, name: str, goal: Goal) -> optuna
 def _storage(url: str | None, file: FilePath) -> RDBStorage:
     if url is None:
         return RDBStorage(f"sqlite:///{file.absolute()}", {"connect_args": {"timeout": BUSY}})
-    remedy = "write for example postgresql+psycopg://USER:PASSWORD@HOST/NAME, or sqlite:///FILE"
+    remedy = "write for example postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///FILE"
     try:
         return RDBStorage(url, heartbeat_interval=HEARTBEAT, grace_period=3 * HEARTBEAT)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise UsageError("--storage is not the address of a database", remedy) from error
     except ImportError as error:
-        remedy = "install it with pip; that of postgresql+psycopg:// is 'psycopg[binary]'"
-        raise UsageError(f"--storage needs a driver that is not here: {reason(error)}", remedy) from error
+        raise UsageError(
+            f"--storage needs a driver that is not here: {reason(error)}", "install it with pip"
+        ) from error
 
 
 def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -161,11 +162,6 @@ def take_up(study: optuna.Study) -> None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
         try_again(study, trial.number, trial.params)
-
-
-def give_up_silent(study: optuna.Study) -> None:
-    """Note that the trials of other machines have failed which have been silent for too long."""
-    optuna.storages.fail_stale_trials(study)
 
 
 def try_again(study: optuna.Study, number: int, parameters: dict[str, Any]) -> None:  # Any: as Optuna declares it

@@ -103,9 +103,6 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     kept = [row for row in run.rows() if "seconds" in row][: state.evaluations]
     journal = Journal(run, kept)
     _note_resume(run, device)
-    plan = run.checked.spec.train.plan(len(splits["train"]))
-    done, epoch = state.epoch * plan.steps + state.step, min(state.epoch + 1, plan.epochs)
-    log.info("resuming %s at step %d of %d (epoch %d)", run.path, done, plan.total, epoch)
     proof = resume_proof(run.frozen_file, run.checked, state.model)
     _finish(run, _train(journal, run.checked, state, splits, watcher, world), proof)
     return run

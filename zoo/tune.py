@@ -25,7 +25,7 @@ from zoo.errors import DataError, Diverged, Interrupted, OutOfMemory, RunError, 
 from zoo.files import writing
 from zoo.run import Run
 from zoo.strict import LARGEST_SIZE
-from zoo.study import CONTINUES, PROBLEM, counted, give_up_silent, reaching, try_again
+from zoo.study import CONTINUES, PROBLEM, counted, reaching, try_again
 from zoo.trainer import resume_run, train_run
 from zoo.training.interruption import Interruption
 from zoo.training.threads import settled_threads, share_cores
@@ -122,7 +122,6 @@ def work(tuning: Tuning, study: optuna.Study, interruption: Interruption) -> Non
             said = in_words(ended(tuning, trial), tuning.goal.metric)
             print(f"[{len(done)}/{tuning.trials}] {said}", file=sys.stderr, flush=True)
 
-    give_up_silent(study)
     while interruption.received is None and len(counted(study.get_trials(deepcopy=False))) < tuning.trials:
         study.optimize(partial(_run_trial, tuning, study), n_trials=1, catch=_Failed, callbacks=[say])
 

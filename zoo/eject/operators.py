@@ -6,14 +6,14 @@ the same weights from the same seed and give the same outputs. Millions of weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from zoo.dispatch import Dispatch
 from zoo.shapes import Shape
 
 Call = tuple[object, ...]
@@ -23,18 +23,26 @@ Call = tuple[object, ...]
 OUTSIDE = "a tensor from outside"
 
 
-class _Recorder(Dispatch):  # type: ignore[no-untyped-call]  # torch gives it no types
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives it no types
     """A context that writes down each operator."""
 
     def __init__(self, named: Mapping[Tensor, str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
         self.calls: list[Call] = []
         self._known: dict[int, object] = {id(tensor): name for tensor, name in named.items()}
         self._kept: list[object] = []  # so that no id is used twice
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch's compiler needs no word that this is not to be compiled: its import takes a second."""
+        return False
+
     # Any: whatever torch's operators take and give.
-    def run(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run an operator and write it down."""
+        given = dict(kwargs or {})
         result = func(*args, **given)
         self._kept.append((args, given, result))
         if func is torch.ops.aten.detach.default:  # the same tensor, which a copy of a module makes

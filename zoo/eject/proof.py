@@ -87,7 +87,7 @@ def _same_operators(checked: CheckedSpec, names: Names) -> tuple[nn.Module, nn.M
             raise ExportError(f"the ejected file would make {other} where zoo makes {name}", REMEDY)
     for number, (call, other_call) in enumerate(zip_longest(expected, found)):
         if call != other_call:
-            raise ExportError(f"the ejected file would call another operator than zoo, number {number}: {call}", REMEDY)
+            raise ExportError(f"the ejected file would call another operator than zoo, the {number}th: {call}", REMEDY)
     return own, made
 
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, Self
 
-from zoo.errors import ShapeError
+from zoo.errors import ShapeError, SizeError
 from zoo.shapes import Shape, Value
 from zoo.strict import Field, Named, Strict
 
@@ -216,10 +216,10 @@ def agreed(layer: Layer, option: str, written: int | None, given: int, unit: str
     """Return `given`, the size that follows from the input, after comparing it with the size written in the spec.
 
     Raises:
-        ShapeError: another size is written.
+        SizeError: another size is written.
     """
     if written is not None and written != given:
-        raise ShapeError(
+        raise SizeError(
             f"{kind(layer)} expects {written} {unit}",
             f"remove {option} (it follows from the layer above), or write {given}",
             option,

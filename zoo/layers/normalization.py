@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from zoo.errors import ShapeError
+from zoo.errors import ShapeError, SizeError
 from zoo.layers.axis import least
 from zoo.layers.layer import Sizes, agreed, axis_size, features, kind, require_float
 from zoo.layers.namesake import Namesake
@@ -154,11 +154,11 @@ class RowNorm(Namesake):
         """Return `shape`.
 
         Raises:
-            ShapeError: `normalized_shape` is not the end of `shape`, or the numbers are not floats.
+            ShapeError: the numbers are not floats, or `normalized_shape` is not the end of `shape`.
         """
         last = features(self, shape)
         if self.normalized_shape is not None and shape.dims[1:][-len(self.normalized_shape) :] != self.normalized_shape:
-            raise ShapeError(
+            raise SizeError(
                 f"{kind(self)} needs rows that end in {list(self.normalized_shape)}",
                 f"write the last axes, such as [{last}], or remove normalized_shape",
                 "normalized_shape",

@@ -56,7 +56,10 @@ class torchvision(Model):  # noqa: N801 - the type that a spec writes is the lib
         entry = find(info.data.get("name", ""))
         if entry is not None and weights is not None and weights not in (*entry.weights, "DEFAULT"):
             listed = ", ".join((*entry.weights, "DEFAULT"))
-            raise ValueError(f'{entry.name} has no weights "{weights[:60]}"; write one of: {listed}')
+            remedy = f"write one of: {listed}"
+            if "/" in weights or "." in weights:
+                remedy += '; a file of your own goes into "init": {"from": "FILE"}'
+            raise ValueError(f'{entry.name} has no weights "{weights[:60]}"; {remedy}')
         return weights
 
     def parts(self) -> tuple[tuple[Layer, ...], Path]:

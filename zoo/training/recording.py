@@ -8,13 +8,13 @@ without Python between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from zoo.dispatch import Dispatch
 from zoo.training.ways import WAYS, Call
 
 # How TorchScript writes what torch's operators take beside tensors and numbers: c10's numbers of the types.
@@ -44,12 +44,12 @@ class NotRecordable(Exception):
     """A step has something in it that cannot be written down; the message says what."""
 
 
-class Recorder(Dispatch):  # type: ignore[no-untyped-call]  # torch gives it no types
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch gives it no types
     """A context that writes down each operator; tensors made outside it are constants, known by reference."""
 
     def __init__(self, **named: Tensor) -> None:
         """Begin with tensors that have a name in the text: those that change from step to step."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
         self.lines: list[str] = []
         self.calls: dict[int, Call] = {}
         """By their lines, those that may be computed in another way."""
@@ -71,9 +71,17 @@ class Recorder(Dispatch):  # type: ignore[no-untyped-call]  # torch gives it no 
             self._made.add(_address(tensor))
         self._batch = frozenset(self._made)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Return that torch's compiler needs no word that this is not to be compiled: its import takes a second."""
+        return False
+
     # Any: whatever torch's operators take and give.
-    def run(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
         """Run an operator and write it down."""
+        given = dict(kwargs or {})
         if self.fault or func.namespace == "profiler":  # marks for a profiler compute nothing
             return func(*args, **given)
         result = None
