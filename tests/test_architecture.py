@@ -42,7 +42,7 @@ FLOORS = (
     ("zoo.survey", "zoo.sarif", "zoo.terminal", "zoo.costs", "zoo.origins"),
     ("zoo.difference", "zoo.outline"),
     ("zoo.picture",),
-    ("zoo.device", "zoo.warm_start", "zoo.graph", "zoo.dispatch"),
+    ("zoo.device", "zoo.warm_start", "zoo.graph"),
     ("zoo.build",),
     ("zoo.training", "zoo.environment"),
     ("zoo.eject",),

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pty
-import re
 import shutil
 import signal
 import subprocess
@@ -317,7 +316,7 @@ def interrupt(number: signal.Signals, here: Path) -> tuple[int, str]:
 
 
 def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bits(
-    zoo: Zoo, write: Write, here: Path, caplog: pytest.LogCaptureFixture
+    zoo: Zoo, write: Write, here: Path
 ) -> None:
     write(linear(train__epochs=4000))
     assert zoo("train", "spec.json", "--out", "undisturbed").status == 0
@@ -330,13 +329,7 @@ def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bit
         assert "to go on: zoo train --resume runs/line" in said
         run = here / "runs" / "line"
         assert (run / "checkpoints" / "last.pt").is_file()
-        place = re.search(r"in epoch (\d+) of 4000, after step (\d+) of (\d+);", said)
-        assert place is not None
-        resumed = zoo("train", "--resume", "line")
-        assert resumed.status == 0
-        epoch, step, steps = map(int, place.groups())
-        done, total = (epoch - 1) * steps + step, 4000 * steps
-        assert caplog.messages[-1:] == [f"resuming runs/line at step {done} of {total} (epoch {epoch})"]
+        assert zoo("train", "--resume", "line").status == 0
         assert (run / "model.safetensors").read_bytes() == undisturbed
         rows = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
         assert rows == list(range(1, 4001))

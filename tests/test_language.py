@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import product
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import REPOSITORY, linear
-from zoo.build import build_optimizer, fresh_model
+from zoo.build import build_optimizer, fresh_model, load_rows
 from zoo.check import check
 from zoo.choice import Choice
 from zoo.data import DATA
@@ -32,14 +34,31 @@ def test_the_guide_has_examples() -> None:
     assert len(EXAMPLES) >= 8
 
 
+@pytest.fixture
+def files(here: Path) -> Path:
+    """The files that the guide speaks of, in the folder where the command runs."""
+    rows = "\n".join(f"{row}.5,{1 + row % 3},{'red' if row % 2 else 'blue'},{SPECIES[row % 2]}" for row in range(20))
+    (here / "data").mkdir()
+    (here / "data" / "flowers.csv").write_text(f"length,width,colour,species\n{rows}\n")
+    for split, name in product(("train", "val", "test"), ("cat", "dog")):
+        folder = here / "data" / "pets" / split / name
+        folder.mkdir(parents=True)
+        Image.new("RGB", (40, 50), "white").save(folder / "1.jpg")
+    return here
+
+
+SPECIES = ("rose", "tulip")
+
+
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_an_example_is_checked_and_built(text: str, tmp_path: Path) -> None:
+def test_an_example_is_checked_and_built(text: str, files: Path) -> None:
     fragment = json.loads("{" + text + "}")
     base = {} if "extends" in fragment else linear(data__weights=[1.0, 2.0, 3.0])
-    file = tmp_path / "example.json"
+    file = files / "example.json"
     file.write_text(json.dumps(base | fragment))
     for point in check_searched(read_spec(str(file))).points:
-        assert fresh_model(point) is not None
+        answer = fresh_model(point)(load_rows(point, "test").inputs[:3])
+        assert answer.shape[1:] == point.output.concrete(1)[1:]
 
 
 def test_the_warm_up_of_the_guide_rises_in_a_line_and_falls_along_a_cosine(tmp_path: Path) -> None:

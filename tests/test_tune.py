@@ -22,7 +22,6 @@ pytest.importorskip("optuna", reason="needs optuna: pip install 'zoo[tune]'")
 
 import optuna
 import torch
-from optuna.storages._heartbeat import BaseHeartbeat
 
 from zoo.errors import Interrupted, UsageError
 from zoo.inheritance import read_spec
@@ -273,20 +272,6 @@ def test_a_database_is_shared_and_goes_on_by_itself(zoo: Zoo, write: Write, here
     assert (done.status, "error: --resume does not go with --storage" in done.err) == (2, True)
 
 
-def test_the_trial_of_a_machine_that_is_silent_is_trained_by_another(write: Write, here: Path) -> None:
-    shared = tuning(write(searching()), 2, storage=f"sqlite:///{here / 'shared.db'}", out=Path("a"))
-    with shared.claimed(False) as study:
-        with pytest.warns(UserWarning, match="Heartbeat"):
-            trial = study.ask()
-        assert isinstance(study._storage, BaseHeartbeat)
-        study._storage.record_heartbeat(trial._trial_id)
-    assert len(tune(shared, False, 1).trials) == 1, "the other machine is at work"
-    with sqlite3.connect(here / "shared.db") as database:
-        database.execute("UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-2 minutes')")
-    database.close()
-    assert [trial.number for trial in tune(shared, False, 1).trials] == [1, 2]
-
-
 @pytest.mark.parametrize("url", ["nonsense", "nosuchbase://host/name", "sqlite:////no/such/folder/x.db"])
 def test_a_storage_that_cannot_be_used_is_an_error_without_its_address(zoo: Zoo, write: Write, url: str) -> None:
     done = zoo("tune", write(searching()), "--storage", url, "--trials", "1")
@@ -350,41 +335,3 @@ def test_workers_share_the_trials_and_a_killed_search_goes_on(write: Write, here
     with sqlite3.connect(trials.parent / "tune.db") as database:
         ((running,),) = database.execute("SELECT count(*) FROM trials WHERE state = 'RUNNING'").fetchall()
     assert running == 0
-
-
-@pytest.fixture
-def postgresql() -> str:
-    """The address of an empty PostgreSQL database, its driver named; the test is skipped where none is given."""
-    url = os.environ.get("ZOO_TEST_POSTGRESQL")
-    if url is None:
-        pytest.skip("needs ZOO_TEST_POSTGRESQL=postgresql+psycopg://USER:PASSWORD@HOST/NAME, an empty database")
-    return url
-
-
-def test_two_commands_share_a_postgresql_database_and_a_killed_one_loses_its_trial(
-    postgresql: str, write: Write, here: Path
-) -> None:
-    """One is killed with kill -9 in a trial; the other ends the rest; the same command later trains that one too."""
-    from sqlalchemy import create_engine, text
-
-    name = write(searching(data__samples=200, train__epochs=12, train__batch_size=1, name=f"line{os.getpid()}"))
-    arguments = command(name, "--storage", postgresql, "--trials", "5", "--pruner", "none", "--json")
-    outs = {out: [*arguments, "--out", out] for out in ("a", "b")}
-    both = {out: subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for out, line in outs.items()}
-    deadline = time.monotonic() + 120
-    while not all(list(here.glob(f"{out}/trials/*/metrics.jsonl")) for out in both) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    both["a"].kill()
-    record, _ = both["b"].communicate(timeout=300)
-    both["a"].communicate()
-    states = sorted(trial["state"] for trial in json.loads(record)["trials"])
-    assert states == ["complete"] * 4
-    engine = create_engine(postgresql)
-    with engine.begin() as database:  # what happens in 90 seconds
-        database.execute(text("UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '10 minutes'"))
-    engine.dispose()
-    done = subprocess.run(outs["b"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    trials = json.loads(done.stdout)["trials"]
-    assert [trial["state"] for trial in trials] == ["complete"] * 5
-    assert {trial["measurements"] for trial in trials} == {12}

@@ -14,6 +14,15 @@ AGREEMENT: Corpus = {
             'use {"type": "CrossEntropyLoss"} for class numbers',
         ),
     ),
+    "an autoencoder that does not say so": (
+        images(loss={"type": "MSELoss"}, metrics=[], model__layers=[{"type": "Flatten"}, dense(784)]),
+        (
+            "loss.type",
+            "MSELoss compares (N, 784) of the model with targets (N,) of int64",
+            'use {"type": "CrossEntropyLoss"} for class numbers; '
+            'an autoencoder, which gives back its input, needs "reconstruct": true in data',
+        ),
+    ),
     "a loss for class numbers on numbers": (
         linear(loss={"type": "NLLLoss"}),
         (
@@ -202,6 +211,10 @@ AGREEMENT: Corpus = {
         linear(freeze=["backbone.*"]),
         ("freeze.0", 'the pattern "backbone.*" matches no tensor', "write one of: 0.bias, 0.weight"),
     ),
+    "a freeze that says one thing twice": (
+        linear(freeze=["0.bias", "0.bias"]),
+        ("freeze.1", 'the pattern "0.bias" changes nothing beside the others', "remove it"),
+    ),
     "a freeze of everything": (
         linear(freeze=["*"]),
         ("freeze", "every tensor is frozen, so nothing is trained", 'let one go: add "!0.bias"'),
@@ -274,7 +287,7 @@ AGREEMENT: Corpus = {
         ("init.match", 'the pattern "fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
     ),
     "a warm start of what is not there": (
-        linear(init={"from": "weights.pt", "match": ["0.*", "0.running_mean", "!fc.*"]}),
+        linear(init={"from": "weights.pt", "match": ["0.weight", "0.running_mean", "!fc.*"]}),
         ("init.match.2", 'the pattern "!fc.*" matches no tensor', "write one of: 0.bias, 0.weight"),
     ),
     "an initializer that a bias has too few axes for": (
@@ -300,6 +313,15 @@ PARTS: Corpus = {
     "a known model that is not there": (
         images(model={"type": "torchvision", "name": "resnet51", "classes": "classes"}),
         ("model.name", 'torchvision has no model "resnet51"', 'did you mean "resnet50"?'),
+    ),
+    "weights of a file": (
+        images(model={"type": "torchvision", "name": "resnet50", "weights": "mine/resnet.pth", "classes": "classes"}),
+        (
+            "model.weights",
+            'resnet50 has no weights "mine/resnet.pth"',
+            "write one of: IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT; "
+            'a file of your own goes into "init": {"from": "FILE"}',
+        ),
     ),
     "weights that are not there": (
         images(model={"type": "torchvision", "name": "resnet50", "weights": "IMAGENET1K_V9", "classes": "classes"}),
