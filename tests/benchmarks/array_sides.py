@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 1000  # rows of the training split whose loss is told after the first command
 WARM = 100  # steps of that command, at least: libraries compile in them, zoo records a step and proves it
+WARM_LARGE = 10  # the same where a step takes long
 TOGETHER = {"linear3": 200_000, "lenet5": 4}  # steps in a scan: the whole training of linear3; else an 8th of an epoch
 UNROLLED = {"lenet5": 4}  # XLA's convolutions are many times slower inside a loop
 Array = Any  # numpy's, of any type; jax is not installed where types are checked
@@ -50,7 +51,7 @@ def _weights(side: Side) -> list[tuple[Array, Array]]:
 
 
 def keras_torch(side: Side) -> None:
-    """Train by Keras on arrays, its backend torch."""
+    """Train by Keras on arrays, its backend torch; layers that are not simple are the torch module itself."""
     _keras(side, "torch")
 
 
@@ -67,18 +68,57 @@ def _keras(side: Side, backend: str) -> None:
         def on_train_batch_end(self, batch: int, logs: object = None) -> None:
             side.tell()
 
-    train, (lr, momentum) = side.checked.spec.train, side.sgd
-    inputs, targets = _arrays(side)
-    model = keras.Sequential([keras.Input(inputs.shape[1:]), *_keras_layers(side, keras)])
+    train = side.checked.spec.train
+    if side.large:
+        model, inputs, targets = _wrapped(side, keras), side.rows.inputs.numpy(), side.rows.targets.numpy()
+    else:
+        inputs, targets = _arrays(side)
+        model = _rewritten(side, keras)
+    if side.large:
+        side.begin(lambda: side.loss_of(side.model.train()))
+    else:
+        side.begin(lambda: float(model.evaluate(inputs[:SHOWN], targets[:SHOWN], SHOWN, verbose=0)))
+    warm = WARM_LARGE if side.large else WARM
+    first = warm * train.batch_size  # the model cannot be evaluated in a callback, and so not in the training below
+    model.fit(inputs[:first], targets[:first], train.batch_size, 1, verbose=0, shuffle=False)
+    side.tell(warm)
+    model.fit(inputs, targets, train.batch_size, 10**9, verbose=0, callbacks=[Told()], shuffle=train.shuffle)
+
+
+# Any: keras has no types where types are checked.
+def _rewritten(side: Side, keras: Any) -> Any:
+    """Return the model in layers of Keras."""
+    lr, momentum = side.sgd
+    model = keras.Sequential([keras.Input(_arrays(side)[0].shape[1:]), *_keras_layers(side, keras)])
     model.set_weights([array for pair in _weights(side) for array in pair])
     classifies = isinstance(side.objective.loss, nn.CrossEntropyLoss)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classifies else "mse"
     model.compile(keras.optimizers.SGD(lr, momentum=momentum), loss)
-    side.begin(lambda: float(model.evaluate(inputs[:SHOWN], targets[:SHOWN], SHOWN, verbose=0)))
-    first = WARM * train.batch_size  # the model cannot be evaluated in a callback, and so not in the training below
-    model.fit(inputs[:first], targets[:first], train.batch_size, 1, verbose=0, shuffle=False)
-    side.tell(WARM)
-    model.fit(inputs, targets, train.batch_size, 10**9, verbose=0, callbacks=[Told()], shuffle=train.shuffle)
+    return model
+
+
+# Any: as above.
+def _wrapped(side: Side, keras: Any) -> Any:
+    """Return the torch module as a model of Keras, with the loss of the spec and Keras' own optimizer."""
+
+    class Wrapped(keras.Model):  # type: ignore[misc]  # not installed where types are checked
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = keras.layers.TorchModuleWrapper(side.model)
+
+        def call(self, inputs: Array, training: bool | None = None) -> Array:
+            return self.module(inputs, training=training)
+
+    options = side.optimizer().defaults
+    if "betas" in options:
+        decay, eps = options["weight_decay"], options["eps"]
+        optimizer = keras.optimizers.AdamW(options["lr"], weight_decay=decay, epsilon=eps)
+    else:
+        optimizer = keras.optimizers.SGD(options["lr"], momentum=options["momentum"])
+        optimizer.weight_decay = options["weight_decay"] or None
+    model = Wrapped()
+    model.compile(optimizer, lambda wanted, given: side.objective(given, wanted.long()))
+    return model
 
 
 # Any: keras has no types where types are checked.

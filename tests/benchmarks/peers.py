@@ -26,7 +26,7 @@ from statistics import median
 from tempfile import TemporaryFile
 from typing import IO, Self
 
-from array_sides import WARM
+from array_sides import WARM, WARM_LARGE
 
 from training import REPOSITORY, WORKS, Work
 
@@ -39,6 +39,8 @@ class Peer:
     title: str
     needs: tuple[str, ...] = ()
     """Packages."""
+    rewrites: bool = False
+    """Whether it has the model in layers of its own, written here for chains of simple ones alone."""
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -60,8 +62,8 @@ PEERS = (
     Peer("accelerate", "Accelerate", ("accelerate",)),
     Peer("skorch", "skorch", ("skorch",)),
     Peer("keras_torch", "Keras on torch", ("keras",)),
-    Peer("keras_jax", "Keras on JAX", ("keras", "jax")),
-    Peer("jax_scan", "JAX lax.scan, by hand", ("jax",)),
+    Peer("keras_jax", "Keras on JAX", ("keras", "jax"), rewrites=True),
+    Peer("jax_scan", "JAX lax.scan, by hand", ("jax",), rewrites=True),
 )
 
 
@@ -118,9 +120,9 @@ class Process:
             raise Failed(last[0]) from cause
         return answer
 
-    def warm(self) -> None:
+    def warm(self, steps: int) -> None:
         """Take the first steps, and see what they have learned."""
-        answer = self.train(WARM, 0)
+        answer = self.train(steps, 0)
         self.learned = f"{answer['loss']:.3g} after {answer['steps']:,}"
 
     def round(self, seconds: float) -> None:
@@ -138,23 +140,25 @@ def compare(work: Work, data: Path, rounds: int, seconds: float) -> bool:
     print(f"\n{work.name}\n{'':34} {'CPU':>9} {'wall':>9} {'µs/step':>9}  loss of the first rows", flush=True)
     came: list[Process] = []
     failures: dict[str, str] = {}
+    large = work.batches is None
+    peers = [peer for peer in PEERS if not (large and peer.rewrites)]
     with ExitStack() as stack:
-        for side in [Process.begin(peer, work, data, stack) for peer in PEERS if not peer.absent]:
+        for side in [Process.begin(peer, work, data, stack) for peer in peers if not peer.absent]:
             try:
-                side.warm()
+                side.warm(WARM_LARGE if large else WARM)
                 came.append(side)
             except Failed as failed:
                 failures[side.peer.name] = str(failed)
         for _ in range(rounds):
             for side in came:
                 side.round(seconds)
-    _print_table(came, failures)
+    _print_table(peers, came, failures)
     return not failures
 
 
-def _print_table(came: list[Process], failures: dict[str, str]) -> None:
+def _print_table(peers: list[Peer], came: list[Process], failures: dict[str, str]) -> None:
     measured = {side.peer.name: side for side in came}
-    for peer in PEERS:
+    for peer in peers:
         if peer.absent:
             print(f"{peer.title:34} not installed: {', '.join(peer.absent)}")
         elif peer.name in failures:
@@ -168,14 +172,12 @@ def _print_table(came: list[Process], failures: dict[str, str]) -> None:
 def main() -> None:
     """Print the tables; leave with 1 where a side failed."""
     parser = argparse.ArgumentParser(description="Training with zoo and with others, beside the tutorials' own loop.")
-    parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST and FashionMNIST")
+    parser.add_argument("--data", type=Path, required=True, help="the folder with MNIST, FashionMNIST, tinyshakespeare")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.3, help="that a round lasts, at least")
-    parser.add_argument(
-        "works", nargs="*", metavar="WORK", help="names of specs; by default all that have a DataLoader"
-    )
+    parser.add_argument("works", nargs="*", metavar="WORK", help="names of specs; by default all")
     asked = parser.parse_args()
-    works = [work for work in WORKS if work.batches is not None and (not asked.works or work.spec in asked.works)]
+    works = [work for work in WORKS if not asked.works or work.spec in asked.works]
     came = [compare(work, asked.data.resolve(), asked.rounds, asked.seconds) for work in works]
     print(f"\n{os.cpu_count()} cores; load {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
     sys.exit(int(not all(came)))

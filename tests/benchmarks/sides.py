@@ -65,24 +65,37 @@ class Side:
     @cached_property
     def batches(self) -> Iterable[tuple[Tensor, Tensor]]:
         """Return the DataLoader of the tutorial."""
-        assert self.work.batches is not None
-        return self.work.batches(self.checked, self.data)
+        return self.tutorials.batches(self.checked, self.data)  # type: ignore[misc]  # it has some
+
+    @property
+    def tutorials(self) -> Work:
+        """Return the work with a DataLoader, as the tutorials have one also where tensors stand in memory."""
+        return self.work if self.work.batches is not None else replace(self.work, batches=from_memory)
+
+    @property
+    def large(self) -> bool:
+        """Return whether a step takes so long that few are enough to come to a steady state."""
+        return self.work.batches is None
+
+    @property
+    def shown(self) -> slice:
+        """Return the rows whose loss is told."""
+        return slice(SHOWN // 20 if self.large else SHOWN)
 
     @property
     def sgd(self) -> tuple[float, float]:
-        """Return lr and momentum of SGD, by which all these specs train."""
+        """Return lr and momentum of SGD, by which the specs of simple layers train."""
         optimizer = self.checked.spec.optimizer
         return getattr(optimizer, "lr"), getattr(optimizer, "momentum")  # noqa: B009  # one of a union
 
     def optimizer(self) -> optim.Optimizer:
         """Return torch's optimizer of the model."""
-        lr, momentum = self.sgd
-        return optim.SGD(self.model.parameters(), lr, momentum)
+        return self.checked.spec.optimizer.build(self.model.named_parameters())
 
     def loss_of(self, model: nn.Module) -> float:
         """Return the loss of the first rows."""
         with torch.no_grad():
-            return float(self.objective(model(self.rows.inputs[:SHOWN]), self.rows.targets[:SHOWN]))
+            return float(self.objective(model(self.rows.inputs[self.shown]), self.rows.targets[self.shown]))
 
     def begin(self, loss: Callable[[], float]) -> None:
         """Wait for the first command; `loss` gives the loss of the first rows."""
@@ -113,7 +126,7 @@ class Side:
 
 def tutorial(side: Side) -> None:
     """Train by the tutorial's own loop."""
-    _by_hand(side, Plain(side.checked, side.work, side.data))
+    _by_hand(side, Plain(side.checked, side.tutorials, side.data))
 
 
 def in_memory(side: Side) -> None:
@@ -200,22 +213,25 @@ def _by_library(
 
 
 def skorch(side: Side) -> None:
-    """Train by skorch's NeuralNetClassifier or NeuralNetRegressor, on arrays."""
-    from skorch import NeuralNetClassifier, NeuralNetRegressor
+    """Train by skorch, on arrays: NeuralNetRegressor, NeuralNetClassifier, or NeuralNet for a class in each place."""
+    from skorch import NeuralNet, NeuralNetClassifier, NeuralNetRegressor
     from skorch.callbacks import Callback
 
     class Told(Callback):  # type: ignore[misc]  # as above
         def on_batch_end(self, *passed: object, **named: object) -> None:
             side.tell()
 
-    kind = NeuralNetRegressor if side.work.batches is from_memory else NeuralNetClassifier
-    train, (lr, momentum) = side.checked.spec.train, side.sgd
+    class Loss(nn.Module):
+        def forward(self, output: Tensor, targets: Tensor) -> Tensor:
+            return side.objective(output, targets)
+
+    train, targets = side.checked.spec.train, side.rows.targets
+    classifies = isinstance(side.objective.loss, nn.CrossEntropyLoss)
+    kind = NeuralNet if targets.dim() > 1 and classifies else NeuralNetClassifier if classifies else NeuralNetRegressor
     net = kind(
         side.model,
-        criterion=type(side.objective.loss),
-        optimizer=optim.SGD,
-        optimizer__momentum=momentum,
-        lr=lr,
+        criterion=Loss,
+        optimizer=lambda *parameters, **options: side.optimizer(),
         batch_size=train.batch_size,
         max_epochs=10**9,
         iterator_train__shuffle=train.shuffle,
@@ -224,7 +240,7 @@ def skorch(side: Side) -> None:
         callbacks__print_log=None,
     )
     side.begin(lambda: side.loss_of(side.model))
-    net.fit(side.rows.inputs.numpy(), side.rows.targets.numpy())
+    net.fit(side.rows.inputs.numpy(), targets.numpy())
 
 
 SIDES: dict[str, Callable[[Side], None]] = {
