@@ -14,15 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
 
 from exporters import culprit
 from exporters.subject import Subject
+from exporters.windows import ceiled, cut, spread, widened
 from zoo.errors import ExportError
 from zoo.graph import layer_module
 from zoo.layers.layer import kind
 
 _DRAWING = ("FractionalMaxPool2d", "FractionalMaxPool3d")
+_MEASURING = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
 Part = tuple[int, int]
 """Where a part of an axis begins, and where it ends."""
 
@@ -47,11 +50,11 @@ def decomposed(module: nn.Module, kinds: tuple[type[nn.Module], ...] = (nn.Modul
     return result
 
 
-def refuse_drawing(subject: Subject) -> None:
-    """Refuse a model that draws random numbers in evaluation too.
+def refuse_unsettled(subject: Subject) -> None:
+    """Refuse a model whose answer to a row is not settled by the row.
 
     Raises:
-        ExportError: it has such a layer.
+        ExportError: a layer draws random numbers in evaluation too, or measures the batch then.
     """
     for placed in subject.checked.layers:
         parts = layer_module(placed.layer, placed.values).modules() if kind(placed.layer) in _DRAWING else ()
@@ -61,6 +64,10 @@ def refuse_drawing(subject: Subject) -> None:
             raise ExportError(
                 message, "ask for two windows or fewer along each axis, or use MaxPool or AdaptiveMaxPool"
             )
+        if kind(placed.layer) in _MEASURING and not getattr(placed.layer, "track_running_stats", True):
+            name = culprit.called(subject.checked, placed, "track_running_stats")
+            message = f"{name}: without running statistics a row's answer depends on the rows beside it"
+            raise ExportError(message, "remove track_running_stats, or normalise each row: InstanceNorm, GroupNorm")
 
 
 def _draws(part: nn.Module) -> bool:
@@ -132,7 +139,7 @@ def _fractional(part: nn.Module) -> nn.Module | None:
     if part.return_indices or not _is_settled(part):
         return None
     axes = 2 if isinstance(part, nn.FractionalMaxPool2d) else 3
-    kernels, sizes = (_spread(given, axes) for given in (part.kernel_size, part.output_size))
+    kernels, sizes = (spread(given, axes) for given in (part.kernel_size, part.output_size))
 
     def parts(axis: int, size: int) -> list[Part]:
         last = (size - kernels[axis], size)
@@ -147,8 +154,8 @@ class Divided(nn.Module):
     def __init__(self, pool: nn.AvgPool2d | nn.AvgPool3d, axes: int) -> None:
         """Take torch's layer, for so many axes."""
         super().__init__()
-        self.kernel, self.stride = _spread(pool.kernel_size, axes), _spread(pool.stride, axes)
-        self.padding, self.ceil_mode = _spread(pool.padding, axes), pool.ceil_mode
+        self.kernel, self.stride = spread(pool.kernel_size, axes), spread(pool.stride, axes)
+        self.padding, self.ceil_mode = spread(pool.padding, axes), pool.ceil_mode
         self.factor = prod(self.kernel) / int(pool.divisor_override or 1)
         self.pool = functional.avg_pool2d if axes == 2 else functional.avg_pool3d
 
@@ -229,13 +236,9 @@ class Bagged(Bounded):
         return total / counts.sum(1).clamp(min=1) if self.mode == "mean" else total
 
 
-def _spread(given: object, axes: int) -> tuple[int, ...]:
-    return tuple(map(int, given)) if isinstance(given, Iterable) else (int(given),) * axes  # type: ignore[call-overload]  # torch's sizes are a number or several
-
-
 def _divided(part: nn.Module) -> nn.Module | None:
     assert isinstance(part, nn.AvgPool2d | nn.AvgPool3d)
-    return Divided(part, 2 if isinstance(part, nn.AvgPool2d) else 3) if part.divisor_override else None
+    return Divided(part, 2 if isinstance(part, nn.AvgPool2d) else 3) if part.divisor_override else ceiled(part)
 
 
 def _leaky(part: nn.Module) -> nn.Module:
@@ -263,6 +266,9 @@ _REPLACEMENTS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[nn.Module], nn
     ((nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), _adaptive),
     ((nn.FractionalMaxPool2d, nn.FractionalMaxPool3d), _fractional),
     ((nn.AvgPool2d, nn.AvgPool3d), _divided),
+    ((nn.AvgPool1d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.LPPool1d, nn.LPPool2d, nn.LPPool3d), ceiled),
+    ((_ConvTransposeNd,), widened),
+    ((nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d), cut),
     ((nn.RReLU,), _leaky),
     ((nn.Embedding,), _bounded),
     ((nn.EmbeddingBag,), _bagged),

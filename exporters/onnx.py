@@ -19,7 +19,7 @@ from torch import nn
 
 from exporters import culprit, opsets, storage
 from exporters.axes import free_axes, sizes
-from exporters.decompositions import decomposed, refuse_drawing
+from exporters.decompositions import decomposed, refuse_unsettled
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.errors import ExportError, ProofFailed, reason
@@ -36,7 +36,7 @@ def export(subject: Subject, path: Path, form: OnnxForm = USUAL) -> None:
         ExportError: torch's exporter refuses the module, or is known to write it down wrongly, or the opset is too low.
     """
     _refuse_miswritten(subject)
-    refuse_drawing(subject)
+    refuse_unsettled(subject)
     program = _program(subject, max(form.opset, opsets.NATIVE))
     _optimize(program, set(subject.module.state_dict()))
     model = program.model_proto

@@ -15,7 +15,7 @@ from torch import nn
 
 from exporters import culprit
 from exporters.axes import free_axes
-from exporters.decompositions import decomposed, refuse_drawing
+from exporters.decompositions import decomposed, refuse_unsettled
 from exporters.golden import Golden, difference
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
@@ -38,7 +38,7 @@ def export(subject: Subject, path: Path) -> None:
     Raises:
         ExportError: torch.export cannot capture the module.
     """
-    refuse_drawing(subject)
+    refuse_unsettled(subject)
     try:
         program = _capture(subject.module, (subject.example,), (subject.input,))
     except _REFUSALS as error:

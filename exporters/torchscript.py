@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from exporters import culprit
-from exporters.decompositions import refuse_drawing
+from exporters.decompositions import refuse_unsettled
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
@@ -29,7 +29,7 @@ def export(subject: Subject, path: Path) -> None:
     Raises:
         ExportError: torch cannot trace the module.
     """
-    refuse_drawing(subject)
+    refuse_unsettled(subject)
     buffer = io.BytesIO()
     try:
         with warnings.catch_warnings():

@@ -219,6 +219,10 @@ REFUSED: list[tuple[list[Document], str]] = [
         [{"type": "FractionalMaxPool2d", "kernel_size": 2, "output_size": 3}],
         "it draws its windows anew for every batch, in evaluation too",
     ),
+    (
+        [{"type": "BatchNorm2d", "track_running_stats": False}],
+        "without running statistics a row's answer depends on the rows beside it",
+    ),
 ]
 
 
@@ -238,12 +242,13 @@ def test_a_layer_that_the_exporter_cannot_write_is_refused_by_its_place_and_name
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_layer_that_draws_in_evaluation_too_is_refused_in_every_format(
-    images: MakeSubject, tmp_path: Path, name: Format
+@pytest.mark.parametrize(("layers", "reason"), REFUSED[1:], ids=str)
+def test_a_layer_whose_answer_a_row_does_not_settle_is_refused_in_every_format(
+    images: MakeSubject, tmp_path: Path, name: Format, layers: list[Document], reason: str
 ) -> None:
-    subject = images([*REFUSED[1][0], *HEAD])
+    subject = images([*layers, *HEAD])
 
-    with pytest.raises(ExportError, match=r'FractionalMaxPool2d "0": it draws its windows anew for every batch'):
+    with pytest.raises(ExportError, match=f'{layers[0]["type"]} "0": {reason}'):
         EXPORTERS[name].export(subject, tmp_path / "model")
 
 

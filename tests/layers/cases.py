@@ -25,6 +25,15 @@ TOKENS = Shape("N", "T", dtype="int64", longest=LONGEST)
 SPATIAL = {1: LINE, 2: IMAGE, 3: VOLUME}
 
 
+WINDOWS: tuple[Document, ...] = (
+    {"type": "ConvTranspose2d", "out_channels": 2, "kernel_size": 3, "dilation": 3, "output_padding": [2, 1]},
+    {"type": "CircularPad2d", "padding": [1, -2, -1, 2]},
+    {"type": "MaxPool2d", "kernel_size": 2, "stride": [3, 2], "padding": 1, "ceil_mode": True},
+    {"type": "AvgPool2d", "kernel_size": 2, "stride": [3, 2], "ceil_mode": True},
+)
+"""What ONNX, or torch's way to it, understands otherwise than torch."""
+
+
 class Case(NamedTuple):
     """A tiny model: its input and its layers."""
 
@@ -231,6 +240,7 @@ def _compositions() -> list[Case]:
         case(ROW, "Repeat", times=2, layers=[linear, {"type": "ReLU"}]),
         case(ROW, "Block", name="template", layers=[linear, {"type": "ReLU"}]),
         Case(LINE, ({"type": "MaxPool1d", "kernel_size": 2, "return_indices": True}, {"type": "Select", "index": 0})),
+        Case(IMAGE, WINDOWS),
     ]
 
 
