@@ -18,6 +18,7 @@ from torch.nn.modules.conv import _ConvTransposeNd
 from torch.nn.utils import parametrize
 
 from exporters import culprit
+from exporters.resizing import upsampled
 from exporters.subject import Subject
 from exporters.windows import ceiled, cut, spread, widened
 from zoo.errors import ExportError
@@ -269,6 +270,7 @@ _REPLACEMENTS: tuple[tuple[tuple[type[nn.Module], ...], Callable[[nn.Module], nn
     ((nn.AvgPool1d, nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.LPPool1d, nn.LPPool2d, nn.LPPool3d), ceiled),
     ((_ConvTransposeNd,), widened),
     ((nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d), cut),
+    ((nn.Upsample,), upsampled),
     ((nn.RReLU,), _leaky),
     ((nn.Embedding,), _bounded),
     ((nn.EmbeddingBag,), _bagged),

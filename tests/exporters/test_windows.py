@@ -10,10 +10,12 @@ from torch import nn
 
 from exporters.decompositions import decomposed
 
-POOLS = [
-    kind(kernel, stride, padding, ceil_mode=True)
-    for kind in (nn.AvgPool2d, nn.MaxPool2d)
-    for kernel, stride, padding in product((2, (3, 2)), (2, 3, (3, 1)), (0, 1))
+SETTINGS: list[tuple[tuple[int, int], tuple[int, int], int]] = [
+    *product(((2, 2), (3, 2)), ((2, 2), (3, 3), (3, 1)), (0, 1))
+]
+POOLS: list[nn.Module] = [
+    *(nn.AvgPool2d(kernel, stride, padding, ceil_mode=True) for kernel, stride, padding in SETTINGS),
+    *(nn.MaxPool2d(kernel, stride, padding, ceil_mode=True) for kernel, stride, padding in SETTINGS),
 ]
 
 

@@ -26,6 +26,9 @@ SPATIAL = {1: LINE, 2: IMAGE, 3: VOLUME}
 
 
 WINDOWS: tuple[Document, ...] = (
+    {"type": "Upsample", "scale_factor": 0.6},
+    {"type": "Upsample", "scale_factor": [1.7, 2.3], "mode": "bilinear", "align_corners": True},
+    {"type": "Upsample", "scale_factor": 1.3, "mode": "bicubic"},
     {"type": "ConvTranspose2d", "out_channels": 2, "kernel_size": 3, "dilation": 3, "output_padding": [2, 1]},
     {"type": "CircularPad2d", "padding": [1, -2, -1, 2]},
     {"type": "MaxPool2d", "kernel_size": 2, "stride": [3, 2], "padding": 1, "ceil_mode": True},
