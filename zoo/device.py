@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -54,3 +54,18 @@ def free_memory(device: torch.device) -> int:
     """Return the bytes that are free, on the machine and on the device: the fewer of them."""
     free = economy.free_memory()
     return min(free, torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else free
+
+
+def generator_states(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return where torch's global generators stand: the CPU's, and the device's where it has one of its own."""
+    own = {"cuda_generator": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}
+    return {"generator": torch.get_rng_state(), **own}
+
+
+def set_generators(device: torch.device, states: Mapping[str, torch.Tensor | None]) -> None:
+    """Set torch's global generators to where they stood; one that was not noted stays as it is."""
+    if states["generator"] is not None:
+        torch.set_rng_state(states["generator"])
+    own = states.get("cuda_generator")
+    if device.type == "cuda" and own is not None:
+        torch.cuda.set_rng_state(own, device)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from zoo.device import generator_states, set_generators
 from zoo.training.distributed import World
 from zoo.training.state import State
 
@@ -25,10 +26,7 @@ def seed_generators(world: World, seed: int, where: str = "") -> None:
 
 def collect_generators(world: World, state: State) -> None:
     """Note the generators of the other ranks in the state that rank 0 writes."""
-    cuda = state.device.type == "cuda"
-    mine = {"generator": torch.get_rng_state()}
-    mine |= {"cuda_generator": torch.cuda.get_rng_state(state.device)} if cuda else {}
-    state.others = world.gathered(mine)[1:]
+    state.others = world.gathered(generator_states(state.device))[1:]
 
 
 def restore_generators(world: World, state: State, seed: int) -> None:
@@ -38,10 +36,7 @@ def restore_generators(world: World, state: State, seed: int) -> None:
     if world.rank > len(state.others):
         seed_generators(world, seed, f", epoch {state.epoch}, step {state.step}")
         return
-    mine = state.others[world.rank - 1]
-    torch.set_rng_state(mine["generator"])
-    if state.device.type == "cuda" and "cuda_generator" in mine:
-        torch.cuda.set_rng_state(mine["cuda_generator"], state.device)
+    set_generators(state.device, state.others[world.rank - 1])
 
 
 def _whole_state(state: State) -> State:

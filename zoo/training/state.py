@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
+from zoo.device import generator_states, set_generators
 from zoo.errors import RunError, reason
 from zoo.files import replacing
 from zoo.plan import Plan
@@ -166,8 +167,8 @@ def _record(state: State) -> dict[str, Any]:
         "optimizer": state.optimizer.state_dict(),
         "scheduler": state.scheduler.state_dict() if state.scheduler is not None else {},
         "sampler": state.sampler.get_state() if state.sampler_before is None else state.sampler_before,
-        "generator": torch.get_rng_state(),
-        "cuda_generator": torch.cuda.get_rng_state(state.device) if state.device.type == "cuda" else None,
+        "cuda_generator": None,
+        **generator_states(state.device),
         "epoch": state.epoch,
         "step": state.step,
         "losses": None if state.losses is None else state.losses.cpu(),
@@ -239,9 +240,7 @@ def _restore(state: State, record: dict[str, Any]) -> None:
     if state.scheduler is not None:
         state.scheduler.load_state_dict(record["scheduler"])
     state.sampler.set_state(record["sampler"])
-    torch.set_rng_state(record["generator"])
-    if state.device.type == "cuda" and record["cuda_generator"] is not None:
-        torch.cuda.set_rng_state(record["cuda_generator"], state.device)
+    set_generators(state.device, record)
     state.spec_sha256 = record["spec_sha256"]  # as spec.json was written: the same from begin to end of a run
     state.epoch, state.step, state.last_loss = record["epoch"], record["step"], record["last_loss"]
     state.losses = None if record["losses"] is None else record["losses"].to(state.device)

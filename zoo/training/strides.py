@@ -9,7 +9,6 @@ says why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from time import perf_counter
@@ -22,7 +21,7 @@ from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
 from zoo.training.selection import same_bits, worked
-from zoo.training.state import State
+from zoo.training.snapshot import Snapshot, tensors_of
 from zoo.training.stepper import Stepper
 
 SLOW = 0.05  # seconds; what a longer step spends beside its arithmetic is below one percent, but that may be faster
@@ -124,7 +123,7 @@ class Strides:
     def _worth(self) -> bool:
         """Return whether recording pays: steps are short, many are to come, and what is copied to prove it is small."""
         seconds = min(self._seconds)
-        copied = sum(tensor.nbytes for tensor in _tensors(self.stepper.state))
+        copied = sum(tensor.nbytes for tensor in tensors_of(self.stepper.state))
         short = copied < LARGEST and seconds < SLOW
         faster = copied < LITTLE and seconds < LONG and self._seeks
         return (short or faster) and seconds * (self.to_come - self._done) > PAYS
@@ -239,38 +238,3 @@ def _take_gradients(loss: Tensor, optimizer: optim.Optimizer) -> None:
         if gradient is not None and gradient.stride() != parameter.stride():
             gradient = torch.empty_like(parameter).copy_(gradient)  # as backward() lays it out
         parameter.grad = gradient
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All numbers that a step changes."""
-
-    tensors: tuple[Tensor, ...]
-    generator: Tensor
-    step: int
-
-    @classmethod
-    def of(cls, state: State) -> Snapshot:
-        """Return copies of the weights, buffers and optimizer state, and the generator's state."""
-        tensors = tuple(tensor.detach().clone() for tensor in _tensors(state))
-        return cls(tensors, torch.get_rng_state(), state.step)
-
-    def restore(self, state: State) -> None:
-        """Give the state these numbers."""
-        with torch.no_grad():
-            for tensor, value in zip(_tensors(state), self.tensors, strict=True):
-                tensor.copy_(value)
-        torch.set_rng_state(self.generator)
-        state.step = self.step
-
-    def same(self, other: Snapshot) -> bool:
-        """Return whether all is the same bit for bit."""
-        pairs = zip(self.tensors, other.tensors, strict=True)
-        return torch.equal(self.generator, other.generator) and all(same_bits(one, two) for one, two in pairs)
-
-
-def _tensors(state: State) -> Iterable[Tensor]:
-    yield from state.model.parameters()
-    yield from state.model.buffers()
-    for values in state.optimizer.state.values():
-        yield from (value for value in values.values() if isinstance(value, Tensor))
