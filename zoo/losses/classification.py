@@ -90,10 +90,11 @@ class _Weighted(_Classes):
         """Return what the mean over these targets is divided by: the sum of their weights."""
         import torch
 
-        counted = target[target != self.ignore_index]
+        counted = target != self.ignore_index
         if not isinstance(self.weight, tuple):
-            return torch.tensor(counted.numel(), dtype=torch.float64, device=target.device)
-        return torch.tensor(self.weight, dtype=torch.float64, device=target.device)[counted].sum()
+            return counted.sum(dtype=torch.float64)
+        weights = torch.tensor(self.weight, dtype=torch.float64, device=target.device)
+        return (weights[target.where(counted, 0)] * counted).sum()
 
 
 class CrossEntropyLoss(_Weighted):

@@ -43,7 +43,7 @@ class Loss(Strict):
         """Return what the mean over a batch is divided by, up to a factor that all batches share: its rows."""
         import torch
 
-        return torch.tensor(len(target), dtype=torch.float64, device=target.device)
+        return torch.full((), len(target), dtype=torch.float64, device=target.device)
 
     @property
     def takes_probabilities(self) -> bool:

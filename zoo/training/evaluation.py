@@ -68,7 +68,7 @@ def _sums(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tenso
     value = objective(output, targets).double()
     weight = objective.mass(targets).to(value.device) if objective.averaged else torch.ones_like(value)
     loss = torch.where(weight == 0, 0.0, value * weight)  # torch's mean over nothing is NaN
-    mass = weight if objective.averaged else torch.tensor(len(inputs), dtype=torch.float64, device=value.device)
+    mass = weight if objective.averaged else torch.full_like(value, len(inputs))
     return [
         loss,
         mass,

@@ -51,6 +51,8 @@ class Feed:
     """Inputs of the rows as they are in a shorter last step, where these are other bits; for features alone."""
     counts: Tensor = field(init=False)
     """Rows in each step, (steps,) of float64."""
+    _brought: list[tuple[Tensor, list[int]]] = field(default_factory=list, repr=False)
+    """The epoch's order, and its numbers: a device is asked for them once, and no step waits for it."""
 
     def __post_init__(self) -> None:
         counts = torch.full((self.steps,), self.size, dtype=torch.float64)
@@ -91,7 +93,11 @@ class Feed:
     def _numbers(self, order: Tensor | None, step: int) -> Sequence[int]:
         """Return the numbers of these rows."""
         start, stop = self._share(step)
-        return range(start, stop) if order is None else order[start:stop].tolist()
+        if order is None:
+            return range(start, stop)
+        if not self._brought or self._brought[0][0] is not order:
+            self._brought[:] = [(order, order.tolist())]
+        return self._brought[0][1][start:stop]
 
     def _taken(self, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         """Return inputs and targets of this process in a step, before batches are mixed."""
@@ -115,8 +121,8 @@ class Feed:
 
     def _streamed(self, stream: Stream, order: Tensor | None, epoch: int, step: int) -> tuple[Tensor, Tensor]:
         if not stream.stands_at(epoch, step):
-            seed, there = self._epoch_seed(epoch), None if order is None else order.cpu()
-            stream.begin(epoch, step, (Step(self._numbers(there, later), seed) for later in range(step, self.steps)))
+            seed = self._epoch_seed(epoch)
+            stream.begin(epoch, step, (Step(self._numbers(order, later), seed) for later in range(step, self.steps)))
         return stream.batch()
 
 

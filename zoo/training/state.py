@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn, optim
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from zoo.build import build_model, build_optimizer, initialized_model
 from zoo.check import CheckedSpec
@@ -23,6 +22,7 @@ from zoo.errors import RunError, reason
 from zoo.files import replacing
 from zoo.plan import Plan
 from zoo.seal import require_seal, sealed_archive
+from zoo.training.average import Average
 from zoo.training.form import described, is_number, is_whole, require_form
 from zoo.warm_start import UNREADABLE
 
@@ -53,7 +53,7 @@ class State:
     """The sampler's state before the order of the epoch that has begun was drawn."""
     scaler: torch.amp.GradScaler | None = None
     """Scales the loss, where the precision needs it."""
-    average: AveragedModel | None = None
+    average: Average | None = None
     """The running mean of the weights, where the spec keeps one."""
     best: float | None = None
     """The best measurement so far, where the spec stops early."""
@@ -129,8 +129,7 @@ def _state(checked: CheckedSpec, model: nn.Module, device: torch.device, rows: i
     if train.precision == "fp16":
         state.scaler = torch.amp.GradScaler(device.type)
     if train.ema is not None:
-        mean = get_ema_multi_avg_fn(train.ema)  # type: ignore[no-untyped-call]  # torch gives it no types
-        state.average = AveragedModel(model, multi_avg_fn=mean, use_buffers=True)
+        state.average = Average(model, train.ema)
     return state
 
 
