@@ -22,7 +22,7 @@ class Average(AveragedModel):
         super().__init__(model, multi_avg_fn=self.move, use_buffers=True)
 
     def update_parameters(self, model: nn.Module) -> None:
-        """Move the mean; torch's own would bring the number of steps, which no mean of this kind needs, to the device."""
+        """Move the mean; torch's own would bring the number of steps to the device, which this mean does not need."""
         if self.n_averaged == 0:
             super().update_parameters(model)
             return

@@ -14,9 +14,11 @@ from functools import cached_property
 from time import perf_counter
 
 import torch
-from torch import Tensor, optim
+from torch import Tensor
 
 from zoo.data import Rows
+from zoo.device import free_memory
+from zoo.training.captured import Captured, NotFaster, captured_step, take_gradients
 from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
@@ -33,6 +35,7 @@ LITTLE = 2**25  # the same, for a step that is not short: it holds much else
 STRETCH = 0.05  # seconds between two looks at the clock and at signals
 PLAIN = 3  # steps before one is recorded: kernels choose their ways, optimizers make their state
 PROOFS = 3  # steps that are done twice
+CAPTURING = ("cuda",)  # devices on which a step is captured as a graph, and not recorded for torch's interpreter
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ class Strides:
     feed: Feed
     to_come: int
     """Steps of the whole training, from here on."""
-    replay: Replay | None = None
+    replay: Replay | Captured | None = None
     """What does the steps, once it is recorded."""
     proofs: int = PROOFS
     """Steps that the replay has still to prove."""
@@ -73,13 +76,13 @@ class Strides:
     def _allowed(self) -> bool:
         """Return whether the training has nothing that a replay does not know.
 
-        Scaled losses decide by their numbers; sums over several steps and compiled models have their own ways; on CUDA
-        the interpreter would win nothing; other processes take part in the gradients of a distributed training.
+        Scaled losses decide by their numbers; sums over several steps and compiled models have their own ways; other
+        processes take part in the gradients of a distributed training.
         """
         train, state = self.stepper.train, self.stepper.state
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         return (
-            state.device.type == "cpu"
+            state.device.type in ("cpu", *CAPTURING)
             and state.scaler is None
             and train.accumulation == 1
             and not train.compile
@@ -110,6 +113,8 @@ class Strides:
         elif not self._worth:
             self.plain = True
             self._plain(order, losses)
+        elif self._captures:
+            self._capture(order, losses)
         else:
             self._record(order, losses)
         self._done += state.step - first
@@ -124,9 +129,14 @@ class Strides:
         """Return whether recording pays: steps are short, many are to come, and what is copied to prove it is small."""
         seconds = min(self._seconds)
         copied = sum(tensor.nbytes for tensor in tensors_of(self.stepper.state))
-        short = copied < LARGEST and seconds < SLOW
+        largest = free_memory(self.stepper.state.device) // 4 if self._captures else LARGEST
+        short = copied < largest and seconds < SLOW
         faster = copied < LITTLE and seconds < LONG and self._seeks
         return (short or faster) and seconds * (self.to_come - self._done) > PAYS
+
+    @property
+    def _captures(self) -> bool:
+        return self.stepper.state.device.type in CAPTURING
 
     @property
     def _seeks(self) -> bool:
@@ -139,7 +149,7 @@ class Strides:
         stepper = self.stepper
         return stepper.scheduler is not None or stepper.state.average is not None or not self.feed.resident
 
-    def _follows(self, replay: Replay) -> bool:
+    def _follows(self, replay: Replay | Captured) -> bool:
         """Return whether the optimizer is still what the replay has of it."""
         return replay.update is None or (replay.update.holds and replay.update.fits(self._stride))
 
@@ -158,7 +168,7 @@ class Strides:
         inputs, targets = feed.batch(order, state.epoch, state.step)
         return Batches(inputs, targets, None, len(inputs)), True
 
-    def _run(self, replay: Replay, order: Tensor | None, losses: Tensor, steps: int) -> None:
+    def _run(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor, steps: int) -> None:
         """Do steps without what follows them."""
         state = self.stepper.state
         batches, alone = self._batches(order)
@@ -169,7 +179,7 @@ class Strides:
             replay.run(batches, losses, first, first + steps)
         state.step += steps
 
-    def _leap(self, replay: Replay, order: Tensor | None, losses: Tensor, until: int) -> None:
+    def _leap(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor, until: int) -> None:
         """Do as many steps as fit into a stretch of time."""
         single = self._single or replay.update is None
         steps = 1 if single else min(self._stride, until - self.stepper.state.step)
@@ -191,7 +201,7 @@ class Strides:
         recorder = Recorder(x=inputs, y=targets)
         with recorder:
             loss = stepper.loss(inputs, targets)
-            _take_gradients(loss, state.optimizer)
+            take_gradients(loss, state.optimizer)
         try:
             self.replay = replay_of(recorder, loss, state.optimizer, self.moves, self._seeks)
         except NotRecordable as error:
@@ -201,7 +211,20 @@ class Strides:
         stepper.clip()
         stepper.after_move(stepper.move())
 
-    def _prove(self, replay: Replay, order: Tensor | None, losses: Tensor) -> None:
+    def _capture(self, order: Tensor | None, losses: Tensor) -> None:
+        """Capture the gradients of a step as a graph, where that is faster, and do the step plainly."""
+        state = self.stepper.state
+        number, batch = state.step, self.feed.batch(order, state.epoch, state.step)
+        try:
+            self.replay = captured_step(self.stepper, *batch)
+        except NotFaster:
+            self.plain = True
+            log.info("steps are not captured as a CUDA graph: it is not faster")
+        except NotRecordable as error:
+            self._give_up(str(error))
+        losses[number] = self.stepper.step(*batch)
+
+    def _prove(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor) -> None:
         """Do a step by the replay and again by the plain step, from the same state, and compare."""
         stepper, state, number = self.stepper, self.stepper.state, self.stepper.state.step
         before, failure = Snapshot.of(state), ""
@@ -229,12 +252,3 @@ class Strides:
     def _give_up(self, reason: str) -> None:
         self.replay, self.plain = None, True
         log.warning("steps are not replayed, and take longer: %s", reason)
-
-
-def _take_gradients(loss: Tensor, optimizer: optim.Optimizer) -> None:
-    """Give the parameters their gradients; backward() would copy those that the record holds on to."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
-        if gradient is not None and gradient.stride() != parameter.stride():
-            gradient = torch.empty_like(parameter).copy_(gradient)  # as backward() lays it out
-        parameter.grad = gradient
