@@ -108,8 +108,10 @@ def test_a_record_for_machines_is_json_alone(zoo: Zoo, write: Write) -> None:
 
 def test_evaluate_and_predict_read_a_run(zoo: Zoo, write: Write) -> None:
     zoo("train", write(linear(train__epochs=200, optimizer__lr=0.05)))
-    assert "test mean absolute error" in zoo("evaluate", "line").out
+    measured = zoo("evaluate", "line")
+    assert "test mean absolute error" in measured.out
     done = zoo("predict", "line", "1,2", "-1,-2", "--json")
+    assert measured.err == done.err == "runs/line: the last weights, of epoch 200\n"
     values = [record["prediction"][0] for record in json.loads(done.out)]
     assert values == pytest.approx([-3, 3], abs=0.05)
 

@@ -38,6 +38,33 @@ def test_each_training_takes_the_next_free_directory(write: Write) -> None:
     assert [str(trained(write).path) for _ in range(3)] == ["runs/line", "runs/line-2", "runs/line-3"]
 
 
+@pytest.mark.parametrize(
+    ("train", "told"),
+    [
+        ({}, "runs/line: the last weights, of epoch 2"),
+        ({"train__ema": 0.5}, "runs/line: the last weights, of epoch 2, their running mean"),
+        ({"train__steps": 3, "train__epochs": None}, "runs/line: the last weights, of step 3"),
+    ],
+    ids=["epochs", "ema", "steps"],
+)
+def test_a_run_says_which_weights_it_kept(write: Write, train: dict[str, object], told: str) -> None:
+    assert trained(write, **train).told() == told
+
+
+def test_a_run_that_kept_its_best_weights_says_of_which_epoch(write: Write) -> None:
+    diverging = {"optimizer__lr": 0.9, "train__early_stopping": {"patience": 1}, "data__validation": 0.3}
+    run = trained(write, **diverging, train__epochs=9)
+    best = min(run.rows(), key=lambda row: row["validation_loss"])["epoch"]
+    assert best < run.rows()[-1]["epoch"]
+    assert run.told() == f"runs/line: the best weights, of epoch {best}"
+
+
+def test_weights_without_their_measurements_are_told_by_the_run_alone(write: Write) -> None:
+    run = trained(write)
+    run.metrics_file.write_text("no json\n")
+    assert run.told() == "runs/line"
+
+
 def test_a_run_without_weights_is_resumed_first(write: Write) -> None:
     run = trained(write)
     run.weights_file.unlink()

@@ -149,6 +149,20 @@ class Run:
                 best, kept = value, row
         return kept
 
+    def told(self) -> str:
+        """Return which run this is and which of its weights it kept, as a person reads it."""
+        try:
+            row = self.measurements()
+        except RunError:  # what they were measured at is not needed to use them
+            row = {}
+        if not row:
+            return str(self.path)
+        train = self.checked.spec.train
+        best = train.early_stopping is not None and train.early_stopping.restore_best
+        moment = f"step {row['step']:,}" if "step" in row else f"epoch {row['epoch']:,}"
+        mean = ", their running mean" if train.ema is not None else ""
+        return f"{self.path}: the {'best' if best else 'last'} weights, of {moment}{mean}"
+
     def weights(self) -> dict[str, Tensor]:
         """Return the trained tensors by their names, on the CPU.
 

@@ -61,6 +61,7 @@ def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: 
 
     show_notes()
     metrics, evaluation = measure_run(found, device)
+    print(found.told(), file=sys.stderr)
     confusion = evaluation.confusion
     if as_json:
         record: dict[str, object] = {"run": str(found.path), "metrics": metrics}
@@ -115,7 +116,9 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     from zoo import console
     from zoo.prediction import predict_inputs
 
-    console.print_predictions(predict_inputs(run, inputs), as_json)
+    predictions = predict_inputs(run, inputs)
+    print(run.told(), file=sys.stderr)
+    console.print_predictions(predictions, as_json)
 
 
 @click.command()
