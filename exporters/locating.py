@@ -6,7 +6,7 @@ from pathlib import Path
 
 from exporters.certificate import FILE_NAME
 from zoo.errors import UsageError
-from zoo.finding import find_run
+from zoo.finding import find_run, newest_run
 from zoo.run import Run
 
 
@@ -33,3 +33,22 @@ def find_bundle(reference: str | None) -> tuple[Path, Run | None]:
     if not (folder / FILE_NAME).is_file():
         raise UsageError(f"{run.path} has no export", f"export it first: zoo export {run.path} --onnx --torchscript")
     return folder, run
+
+
+def require_bundle(folder: Path) -> None:
+    """Refuse what is no folder, and a run, whose bundle stands inside it.
+
+    Raises:
+        UsageError: it is one of these.
+    """
+    run = Run(folder) if (folder / "spec.json").is_file() else None
+    if run is None and not folder.exists():
+        run = newest_run(str(folder))
+    if run is not None and not (folder / FILE_NAME).exists():
+        export = run.path / "export"
+        remedy = f"zoo verify {export}" if (export / FILE_NAME).is_file() else f"export it first: zoo export {run.path}"
+        raise UsageError(f"{folder} is a run, not a bundle", remedy)
+    if not folder.is_dir():
+        whole = (folder.parent / FILE_NAME).is_file() and folder.is_file()
+        remedy = f"zoo verify {folder.parent}" if whole else "name a bundle: the folder that zoo export wrote"
+        raise UsageError(f"{folder} is no directory", remedy)

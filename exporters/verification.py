@@ -14,10 +14,11 @@ from exporters import consistency, integrity, questions
 from exporters.certificate import Certificate, Execution, FormatProof
 from exporters.inspection import Inspection, inspect
 from exporters.judging import judge, worst
+from exporters.locating import require_bundle
 from exporters.questions import Questions
 from exporters.reduced import ReducedProof, lost, unfounded
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask
-from zoo.errors import ModelFileError, ProofFailed, UsageError
+from zoo.errors import ModelFileError, ProofFailed
 from zoo.strict import Strict
 
 Found = TypeVar("Found")
@@ -93,10 +94,9 @@ def verify(folder: Path) -> Verification:
     """Return what repeating the proof of a bundle finds.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or it is a run.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no directory", "name a bundle: the folder that zoo export wrote")
+    require_bundle(folder)
     notes = _Notes()
     try:
         made = notes.take("certificate", "as it was written", lambda: integrity.read(folder))

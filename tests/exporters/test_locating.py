@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Outcome
-from exporters.locating import find_bundle
+from exporters.locating import find_bundle, require_bundle
 from zoo.errors import UsageError
 
 
@@ -29,3 +29,28 @@ def test_a_wrong_path_is_neither_a_bundle_nor_a_run(here: Path, zoo: Callable[..
 def test_where_there_is_no_run_and_none_is_named_it_is_said(here: Path) -> None:
     with pytest.raises(UsageError, match="there is no run in runs/"):
         find_bundle(None)
+
+
+def test_who_verifies_a_run_is_told_its_bundle(here: Path) -> None:
+    run = here / "runs" / "line"
+    run.mkdir(parents=True)
+    (run / "spec.json").write_text('{"name": "line"}')
+    (run / "environment.json").write_text("{}")
+    for reference in ("runs/line", "line"):
+        with pytest.raises(UsageError) as refused:
+            require_bundle(Path(reference))
+        assert refused.value.message == f"{reference} is a run, not a bundle"
+        assert refused.value.remedy == "export it first: zoo export runs/line"
+    (run / "export").mkdir()
+    (run / "export" / "certificate.json").touch()
+    with pytest.raises(UsageError) as refused:
+        require_bundle(Path("runs/line"))
+    assert refused.value.remedy == "zoo verify runs/line/export"
+    require_bundle(Path("runs/line/export"))
+    with pytest.raises(UsageError) as refused:
+        require_bundle(Path("runs/line/export/certificate.json"))
+    assert refused.value.remedy == "zoo verify runs/line/export"
+
+
+def test_a_folder_without_a_certificate_is_for_the_proof_to_refuse(here: Path) -> None:
+    require_bundle(here)
