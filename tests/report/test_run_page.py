@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from conftest import Outcome, linear
+from conftest import Document, Outcome, linear
 from pages import Reader, images, trained
 from zoo.errors import RunError
 from zoo.report.confusion import Confusion
 from zoo.report.evaluation import Evaluation, read_evaluation
+from zoo.report.markup import safe
 from zoo.report.record import Record, read_record
 from zoo.report.run_page import run_page
 from zoo.training.watching import Row
+from zoo.visible import visible
 
 Write = Callable[..., str]
 HOSTILE = "</title><script>alert(\"1\")</script>' onload='x"
@@ -59,6 +65,33 @@ def test_a_classifier_shows_its_matrix_its_classes_and_its_mistakes_as_images(wr
     assert page.count("<img ") == len(found.mistakes)
     assert f"{found.confusion.right} of 24 are right" in page
     assert "Precision, recall and F1" in page
+
+
+def test_a_mistake_is_called_by_its_file_below_the_root(write: Write, here: Path) -> None:
+    root = here / "photographs"
+    levels = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
+    for number, image in enumerate(levels):
+        folder = root / ("train", "test")[number % 2] / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"<{number}> \n.png")
+    os.rename(root / "test" / "a" / "<3> \n.png", os.fsencode(root / "test" / "a") + b"/\xff.png")
+    document = images()
+    data = {"type": "ImageFolder", "root": str(root), "transforms": document["data"]["transforms"]}
+    resize: Document = {"type": "Resize", "size": [8, 8]}
+    run = trained(write(document | {"data": data | {"transforms": [resize, *data["transforms"]]}}))
+
+    found, page = read_evaluation(run.evaluation_file), run.report_file.read_text()
+    assert found is not None
+    assert found.mistakes
+    files = sorted(root.glob("test/*/*"))
+    for mistake in found.mistakes:
+        assert mistake.file == os.fsencode(files[mistake.row].relative_to(root)).decode(errors="backslashreplace")
+        assert mistake.file.startswith(f"test/{mistake.true}/")
+        assert safe(visible(mistake.file)) in page
+    mistakes = page.split('<ul class="mistakes">')[1].split("</ul>")[0]
+    assert "row " not in mistakes
+    assert str(here) not in mistakes
+    assert "file" not in json.loads(trained(write(images())).evaluation_file.read_text())["mistakes"][0]
 
 
 def test_the_surest_mistakes_come_first(write: Write) -> None:

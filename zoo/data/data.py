@@ -208,6 +208,14 @@ class Data(Strict):
         """Return what each token stands for, where the rows are text; empty elsewhere."""
         return ()
 
+    def row_names(self, split: Split) -> tuple[str, ...]:
+        """Return what each row of a split is called, without a path of the machine; empty where they have no names.
+
+        Raises:
+            DataError: as `load`.
+        """
+        return ()
+
     def truth(self) -> Truth:
         """Return the parameters that made the targets; empty where nobody knows them."""
         return Truth()

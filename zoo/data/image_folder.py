@@ -151,6 +151,15 @@ class ImageFolder(ImageSource, Streamable, Seeded):
             raise DataError(f"{self.folder(split)} holds no image that can be decoded", "put whole images there")
         return self._of(files)
 
+    def row_names(self, split: Split) -> tuple[str, ...]:
+        """Return the path of each image below root; a name that is no text is written with escapes.
+
+        Raises:
+            DataError: as `stored`.
+        """
+        paths = (os.fsencode(self._below(path)) for path in self.stored(split).paths)
+        return tuple(path.decode("utf-8", "backslashreplace") for path in paths)
+
     def read(self, inputs: Sequence[str]) -> Inputs:
         """Return image files, resized by the early transforms."""
         import torch

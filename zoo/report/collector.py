@@ -91,7 +91,7 @@ class Collector:
         return Evaluation(
             rows=self._rows,
             confusion=self._confusion(),
-            mistakes=tuple(map(self._mistake, self._wrong)),
+            mistakes=self._mistakes(),
             scatter=self._scatter() if self._points else None,
             parameters=parameters_of(recovered),
         )
@@ -106,14 +106,21 @@ class Collector:
         counts = self._counts.reshape(self._classes, self._classes).tolist()
         return Confusion(classes=self._names(), counts=tuple(map(tuple, counts)))
 
-    def _mistake(self, wrong: _Wrong) -> Mistake:
-        names = self._names()
-        return Mistake(
-            row=wrong.row,
-            true=names[wrong.true],
-            predicted=names[wrong.predicted],
-            probability=min(1.0, wrong.probability),  # a softmax may round above 1
-            image=thumbnail(wrong.image, self._checked.spec.data.pipeline()),
+    def _mistakes(self) -> tuple[Mistake, ...]:
+        if not self._wrong:
+            return ()
+        data, names = self._checked.spec.data, self._names()
+        files = data.row_names("test")
+        return tuple(
+            Mistake(
+                row=wrong.row,
+                file=files[wrong.row] if files else None,
+                true=names[wrong.true],
+                predicted=names[wrong.predicted],
+                probability=min(1.0, wrong.probability),  # a softmax may round above 1
+                image=thumbnail(wrong.image, data.pipeline()),
+            )
+            for wrong in self._wrong
         )
 
     def _scatter(self) -> Scatter:

@@ -77,7 +77,8 @@ def mistakes_section(mistakes: Sequence[Mistake]) -> str:
 
 def _mistake(found: Mistake) -> str:
     told = f"{found.true}, called {found.predicted}"
+    where = f"row {found.row}" if found.file is None else safe(visible(found.file))
     return (
         f'<li><img src="{found.image}" alt="{safe(told)}"><b>{safe(found.predicted)}</b> {found.probability:.1%}<br>'
-        f'<span class="faint">true: {safe(found.true)}<br>row {found.row}</span></li>'
+        f'<span class="faint">true: {safe(found.true)}<br>{where}</span></li>'
     )

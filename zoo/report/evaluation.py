@@ -21,6 +21,8 @@ class Mistake(Strict):
 
     row: Tally
     """Its number in the test split, from 0."""
+    file: str | None = None
+    """Its path below the root of the data, where it has one."""
     true: str
     """Its class."""
     predicted: str
