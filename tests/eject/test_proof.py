@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from conftest import Document, linear
 from zoo.check import check_file
+from zoo.checked import CheckedSpec
 from zoo.eject import proof, source
 from zoo.errors import ExportError
 
@@ -44,3 +46,44 @@ def test_a_file_that_makes_something_else_is_refused(
     assert right in text
     with pytest.raises(ExportError):
         proof.prove(checked, text.replace(right, wrong))
+
+
+def sequences(here: Path, write: Callable[..., str]) -> CheckedSpec:
+    """A model of sequences that are longer than those of its data."""
+    (here / "text.txt").write_text("to be or not to be, that is the question. " * 20, encoding="utf-8")
+    data = {"type": "TextFile", "file": "text.txt", "tokens": "character", "context": 8}
+    layers: list[Document] = [
+        {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 4},
+        {"type": "PositionalEmbedding", "num_positions": 16},
+        {"type": "Linear", "out_features": "vocabulary"},
+    ]
+    document = linear(model__layers=layers, metrics=[]) | {"data": data, "loss": {"type": "CrossEntropyLoss"}}
+    return check_file(write(document))
+
+
+def test_what_is_measured_of_sequences_is_compared(here: Path, write: Callable[..., str]) -> None:
+    checked = sequences(here, write)
+    text = source(checked)
+    right, wrong = ".item() * targets.numel()", ".item()"
+    assert right in text
+    with pytest.raises(ExportError, match="would measure"):
+        proof.prove(checked, text.replace(right, wrong))
+
+
+def test_what_is_measured_of_one_class_is_compared(write: Callable[..., str]) -> None:
+    document = linear(model__layers=[{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}], metrics=[])
+    convert = {"type": "ToDtype", "dtype": "float32", "scale": True}
+    data = {"type": "FakeImages", "size": 8, "image_size": [1, 2, 2], "num_classes": 1, "transforms": [convert]}
+    checked = check_file(write(document | {"data": data, "loss": {"type": "CrossEntropyLoss"}}))
+    assert "nn.CrossEntropyLoss" in source(checked)
+
+
+def test_measurements_that_cannot_be_compared_are_refused(
+    write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*given: object) -> None:
+        raise ValueError("odd targets")
+
+    monkeypatch.setattr(proof, "evaluate", refuses)
+    with pytest.raises(ExportError, match="MSELoss takes no rows made up here: odd targets"):
+        source(check_file(write(linear(model__layers=LAYERS))))

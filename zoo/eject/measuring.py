@@ -33,9 +33,14 @@ _ARRANGEMENTS: dict[tuple[str, ...], Callable[[Tensor, Tensor], tuple[Tensor, ..
 """The arguments of a loss as text, with the lines before them; and what the text does."""
 
 
-def sample(shape: Shape) -> Tensor:
-    """Return two rows of this shape; small whole numbers where the dtype is whole."""
-    sizes = shape.concrete(2, shape.longest or 3)
+def sample(shape: Shape, longest: int | None = None) -> Tensor:
+    """Return two rows of this shape; small whole numbers where the dtype is whole.
+
+    Args:
+        shape: of a batch.
+        longest: of a sequence of any length; by default what the shape says, or 3.
+    """
+    sizes = shape.concrete(2, longest or shape.longest or 3)
     generator = torch.Generator().manual_seed(0)
     if shape.dtype == "float32":
         return torch.rand(sizes, generator=generator)
