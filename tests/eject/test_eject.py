@@ -109,7 +109,8 @@ sys.modules["zoo"] = None
 import torch
 torch.set_num_threads(1)
 torch.cuda.is_available = lambda: False
-for folder in sys.argv[1:]:
+folders, sys.argv[1:] = sys.argv[1:], []
+for folder in folders:
     os.chdir(folder)
     runpy.run_path("model.py", run_name="__main__")
 """
@@ -145,6 +146,20 @@ def test_it_takes_zoos_weights_and_gives_the_same_outputs(here: Path, write: Wri
     made.load_state_dict(own.state_dict())
     inputs = torch.randn(7, 2)
     assert torch.equal(made.eval()(inputs), own(inputs))
+
+
+def test_the_file_says_what_it_does_and_refuses_what_it_does_not_know(here: Path, write: Write, zoo: Zoo) -> None:
+    zoo("eject", write(linear()), "-o", "model.py")
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "model.py", *arguments], capture_output=True, text=True, cwd=here)
+
+    help_, wrong = ran("--help"), ran("--epochs", "3")
+    assert (help_.returncode, help_.stderr) == (0, "")
+    assert "it trains the model and writes line.pt. It takes no arguments" in " ".join(help_.stdout.split())
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("model.py: error: it takes no arguments, but got '--epochs'\n   remedy: --help says")
+    assert not (here / "line.pt").exists()
 
 
 EVIL = (

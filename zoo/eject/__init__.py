@@ -34,6 +34,7 @@ IMPORTS = {
     "os.environ": "import os",
     "os.path.": "import os",
     "re.sub(": "import re",
+    "sys.argv": "import sys",
     "time.perf_counter(": "import time",
     "OrderedDict(": "from collections import OrderedDict",
     "Iterator[": "from collections.abc import Iterator",
@@ -113,7 +114,10 @@ def _header(checked: CheckedSpec, imports: str) -> str:
     packages = ["torch", *(name for name in ("torchvision", "safetensors", "pyarrow") if name in imports)]
     packages += ["tensorboard"] if "tensorboard" in spec.train.log else []
     needs = " and ".join([", ".join(packages[:-1]), packages[-1]] if packages[1:] else packages)
-    paragraphs += [f"{command}. It needs {needs}; run, it trains the model and writes {spec.name}.pt."]
+    paragraphs += [
+        f"{command}. It needs {needs}; run, it trains the model and writes {spec.name}.pt."
+        " It takes no arguments: what can be changed stands below its imports."
+    ]
     if spec.train.strategy == "fsdp":
         paragraphs += [
             "It trains in one process: train.strategy fsdp, which shares a model out to several, says nothing."
@@ -167,6 +171,13 @@ _ONE_THREAD = """    if "OMP_NUM_THREADS" not in os.environ:
 """
 _MAIN = """
 if __name__ == "__main__":
+    if sys.argv[1:] in (["-h"], ["--help"]):
+        print((__doc__ or "").strip())
+        sys.exit()
+    if sys.argv[1:]:
+        print(f"{{sys.argv[0]}}: error: it takes no arguments, but got {{sys.argv[1]!r}}", file=sys.stderr)
+        print("   remedy: --help says what it does; what can be changed stands below its imports", file=sys.stderr)
+        sys.exit(2)
 {threads}    trained = train(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     torch.save(trained.cpu().state_dict(), "{weights}")
 """
