@@ -52,6 +52,8 @@ def _interface(subject: Subject) -> str:
         lines += _inside(subject.raw)
     elif steps:
         lines.append(f"* Before: {checked.example.input}, then " + ", then ".join(f"`{step}`" for step in steps) + ".")
+    if told := features.told_tokens(checked):
+        lines.append(told)
     if checked.example.classes:
         names = ", ".join(f"{index}: {name}" for index, name in enumerate(checked.example.classes))
         lines.append(f"* The classes of the output's last axis: {names}.")

@@ -119,10 +119,13 @@ class Subject:
         return self.rows[torch.arange(TRACED_ROWS) % len(self.rows)].contiguous()
 
     def metadata(self) -> dict[str, str]:
-        """Return what the file says of itself: spec, classes, and what must happen to an input before."""
+        """Return what the file says of itself: spec, classes or tokens, and what must happen to an input before."""
         spec = self.checked.spec
         before = [transform.document() for transform in spec.data.pipeline()] or features.scaling(self.checked)
         named = features.names(self.checked) if self.raw is None else ()
+        tokens = features.tokens(self.checked)
+        if len(tokens.get("vocabulary", "")) > features.MOST_CHARACTERS:
+            del tokens["vocabulary"]
         return {
             "zoo.name": spec.name,
             "zoo.spec_sha256": spec.sha256(),
@@ -130,6 +133,7 @@ class Subject:
             "zoo.classes": json.dumps(self.checked.example.classes, ensure_ascii=False),
             "zoo.preprocessing": json.dumps(before if self.raw is None else []),
             **({"zoo.features": json.dumps(named, ensure_ascii=False)} if named else {}),
+            **({"zoo.tokens": json.dumps(tokens, ensure_ascii=False)} if tokens else {}),
         } | ({} if self.raw is None else {"zoo.raw": self.raw.told()})
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporters import card
+from conftest import Document
+from exporters import card, features
 from exporters.bundle import Destination, publish
 from exporters.subject import Subject
+from zoo.data.text_file import TextFile
 
 if TYPE_CHECKING:
-    from specimens import MakeSubject, Published
+    from specimens import Draw, MakeSubject, Published
 
 pytest_plugins = ["specimens"]
 
@@ -129,3 +131,57 @@ def test_a_spec_without_a_summary_has_no_gap(fresh: MakeSubject, published: Publ
     subject = fresh([{"type": "Linear", "out_features": 1}])
 
     assert "\n\n\n" not in card.render(subject, published.certificate.proofs)
+
+
+TEXT = 'the "quick" \\\\ brown fox —\N{NO-BREAK SPACE}jumps\r\nover `the` lazy dog \N{DOG FACE} '
+ENCODING = {
+    "character": ("[vocabulary.index(letter) for letter in text]", '"".join(vocabulary[number] for number in tokens)'),
+    "byte": ("list(text.encode())", 'bytes(tokens).decode(errors="replace")'),
+}
+
+
+@pytest.mark.parametrize("unit", ENCODING)
+def test_the_card_alone_makes_tokens_of_text_and_text_of_tokens(unit: str, tmp_path: Path, draw: Draw) -> None:
+    file = tmp_path / "text.txt"
+    file.write_bytes((TEXT * 20).encode())
+    data: Document = {"type": "TextFile", "file": str(file), "tokens": unit, "context": 6}
+    layers: list[Document] = [
+        {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 4},
+        {"type": "Linear", "out_features": "vocabulary"},
+    ]
+    subject = draw(tmp_path, layers, data=data, metrics=[], loss={"type": "CrossEntropyLoss"})
+    shown = card.render(subject, ())
+
+    encode, decode = ENCODING[unit]
+    assert f"`{encode}`" in shown
+    assert f"`{decode}`" in shown
+    vocabulary = json.loads(code(shown, "json")[0]) if unit == "character" else None
+    told = json.loads(subject.metadata()["zoo.tokens"])
+    assert told == {"token": unit} | ({"vocabulary": vocabulary} if vocabulary else {})
+    made = eval(encode, {"vocabulary": vocabulary, "text": TEXT})
+    source = subject.checked.spec.data
+    assert isinstance(source, TextFile)
+    assert made == source.encode(TEXT).tolist()
+    assert eval(decode, {"vocabulary": vocabulary, "tokens": made}) == TEXT
+
+
+def test_a_long_vocabulary_stands_in_the_card_and_not_in_the_file(tmp_path: Path, draw: Draw) -> None:
+    vocabulary = "".join(map(chr, range(0x4E00, 0x4E00 + features.MOST_CHARACTERS + 1)))
+    (tmp_path / "text.txt").write_text(vocabulary[:60], encoding="utf-8")
+    data = {"type": "TextFile", "file": str(tmp_path / "text.txt"), "tokens": "character", "context": 3}
+    layers: list[Document] = [
+        {"type": "Embedding", "num_embeddings": "vocabulary", "embedding_dim": 1},
+        {"type": "Linear", "out_features": 2},
+        {"type": "Linear", "out_features": "vocabulary"},
+    ]
+    subject = draw(
+        tmp_path, layers, data=data | {"vocabulary": vocabulary}, metrics=[], loss={"type": "CrossEntropyLoss"}
+    )
+
+    assert json.loads(subject.metadata()["zoo.tokens"]) == {"token": "character"}
+    assert json.loads(code(card.render(subject, ()), "json")[0]) == vocabulary
+
+
+def test_rows_that_are_no_text_have_no_tokens(image_subject: Subject, rendered: str) -> None:
+    assert "zoo.tokens" not in image_subject.metadata()
+    assert "token" not in rendered
