@@ -154,9 +154,9 @@ def _endless(checked: CheckedSpec, work: Work, data: Path) -> Iterator[tuple[Ten
 class Ours:
     """Our loop, taken further by its steps."""
 
-    def __init__(self, checked: CheckedSpec) -> None:
-        splits = {"train": load_rows(checked, "train")}
-        self._state = training_state.begin(checked, CPU, len(splits["train"]))
+    def __init__(self, checked: CheckedSpec, device: torch.device = CPU) -> None:
+        splits = {"train": load_rows(checked, "train").to(device)}
+        self._state = training_state.begin(checked, device, len(splits["train"]))
         self._training = Training(self._state, checked, splits, Silent(), lambda state: None)  # type: ignore[arg-type]  # Rows alone
         self._order: Tensor | None = None
         self.model = self._state.model.train()
