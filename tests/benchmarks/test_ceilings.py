@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-
-from device import Ceilings, Speed, ceilings
+from ceilings import Ceilings, Speed, ceilings
 
 
 def test_a_share_is_what_a_step_needs_over_what_the_device_does_in_its_time() -> None:

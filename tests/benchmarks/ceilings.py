@@ -1,6 +1,6 @@
 """How well a training fills a device: samples/s, and the shares of what the device computes and moves at most.
 
-Run: python tests/benchmarks/device.py --data ../shared/data [--device cuda] [--rounds N] [WORK …]
+Run: python tests/benchmarks/ceilings.py --data ../shared/data [--device cuda] [--rounds N] [WORK …]
 
 The ceilings are measured on the device itself, in the same run: a product of two large square matrices of float32, and
 a copy of a large tensor. What a step needs is counted from the spec's shapes: six operations for each multiply-add
