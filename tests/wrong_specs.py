@@ -5,6 +5,8 @@ from wrong import Corpus, dense, images, rows
 
 CLASSIFIER = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
 
+STEPPING = {"type": "StepLR", "step_size": 9}
+
 AGREEMENT: Corpus = {
     "a loss for numbers, alone on classes": (
         images(loss={"type": "MSELoss"}, metrics=[]),
@@ -210,6 +212,29 @@ AGREEMENT: Corpus = {
     "a freeze of what is not there": (
         linear(freeze=["backbone.*"]),
         ("freeze.0", 'the pattern "backbone.*" matches no tensor', "write one of: 0.bias, 0.weight"),
+    ),
+    "a wrong word for the training, beside layers that do not fit": (
+        rows({"type": "Residual", "layers": [dense(3)]}, train__batch_size="all", loss={"type": "MSLoss"}),
+        ("loss.type", 'no loss has the type "MSLoss"', 'did you mean "MSELoss"?'),
+        ("train.batch_size", 'train.batch_size is "all"', "write a whole number"),
+        (
+            "model.layers.0.type",
+            "Residual needs tensors whose axes agree or are 1, but its layers give (N, 3) and its input is (N, 2)",
+            "make them alike: a Conv2d or Linear on one side, or another stride",
+        ),
+    ),
+    "a wrong word in a layer, beside a scheduler that is too long": (
+        rows({"type": "Linaer", "out_features": 1}, scheduler={"type": "StepLR", "step_size": 9}, train__epochs=1),
+        ("model.layers.0.type", 'no layer has the type "Linaer"', 'did you mean "Linear"?'),
+        (
+            "scheduler.step_size",
+            "StepLR needs 10 epochs to do what it says, but it has 1 epoch",
+            'write fewer in step_size, or "interval": "step"',
+        ),
+    ),
+    "a batch larger than the data, beside a scheduler that is as long as the training": (
+        linear(train__epochs=20, train__drop_last=True, train__batch_size=200) | {"scheduler": STEPPING},
+        ("train.batch_size", "drop_last leaves no step: 20 rows are fewer than 200", "write a smaller batch_size"),
     ),
     "a freeze that says one thing twice": (
         linear(freeze=["0.bias", "0.bias"]),

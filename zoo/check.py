@@ -50,11 +50,44 @@ def check(source: Source) -> CheckedSpec:
     try:
         spec = parse(source)
     except SpecError as error:
-        raise SpecError((*misplaced, *error.problems)) from error
+        raise SpecError((*misplaced, *(error.problems if misplaced else _told(source, error.problems)))) from error
     if misplaced:
         raise SpecError(misplaced)
+    checked, placed, problems = _placed(source, _looked_up(source, spec))
+    problems += contradictions(checked) if placed else training_contradictions(checked)
+    if problems:
+        raise SpecError(tuple(problems))
+    return checked
+
+
+STAND_INS = {
+    "loss": {"type": "MSELoss"},
+    "model": {"layers": [{"type": "Identity"}]},
+    "name": "spec",
+    "optimizer": {"type": "SGD"},
+    "train": {"epochs": 1, "batch_size": 1},
+}
+"""What a spec must say, for a while, where its own part is wrong."""
+
+
+def _told(source: Source, wrong: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Return the problems of a spec that cannot be read whole, with those of its other parts by themselves."""
+    parts = {problem.path[0] if problem.path else "" for problem in wrong}
+    if parts & {"", "data"}:
+        return wrong
+    kept = {key: value for key, value in source.value.items() if key not in parts}
+    source = replace(source, value=kept | {key: value for key, value in STAND_INS.items() if key in parts})
+    try:
+        checked, _, problems = _placed(source, _looked_up(source, parse(source)))
+    except SpecError as error:  # a loss may say what the data may hold
+        return wrong if "loss" in parts else (*wrong, *error.problems)
+    trained = not parts & {"loss", "metrics", "optimizer", "scheduler", "train"}
+    return (*wrong, *problems, *(training_contradictions(checked) if trained else ()))
+
+
+def _placed(source: Source, spec: Spec) -> tuple[CheckedSpec, bool, list[Problem]]:
+    """Return the spec with its layers, whether each has found its place, and the problems on the way."""
     problems: list[Problem] = []
-    spec = _looked_up(source, spec)
     example = spec.data.example()
     input_shape = _transformed(source, spec, example, problems)
     if spec.data.mirrors:
@@ -63,11 +96,7 @@ def check(source: Source) -> CheckedSpec:
     problems += islice(_name_problems(source, layers, ("model", *below)), MOST_TOLD)
     placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
     placed = input_shape is not None and placer.place(layers, ("model", *below))
-    checked = CheckedSpec(source, spec, example, placer.input, tuple(placer.steps))
-    problems += contradictions(checked) if placed else training_contradictions(checked)
-    if problems:
-        raise SpecError(tuple(problems))
-    return checked
+    return CheckedSpec(source, spec, example, placer.input, tuple(placer.steps)), placed, problems
 
 
 def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:

@@ -181,6 +181,8 @@ def scheduler_fault(checked: CheckedSpec, rows: int | None) -> ShapeError | None
     if interval == "evaluation" and not between:
         message = f"{type(scheduler).__name__} counts measurements between epochs, but there are none"
         return ShapeError(message, "remove interval, or write evaluate_every in train", "interval")
+    if rows is not None and not spec.train.plan(rows).steps:
+        rows = None  # an epoch without a step is a problem of its own
     if rows is None and (scheduler.interval != "epoch" or spec.train.epochs is None):
         return None
     intervals = spec.train.plan(rows).intervals(scheduler.interval) if rows is not None else spec.train.epochs
