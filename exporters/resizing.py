@@ -45,10 +45,32 @@ class Upsampled(nn.Module):
         return x
 
 
+class Stretched(nn.Module):
+    """An upsampling of one axis, as that of an image of one row: of a line, torch's exporter names places in float32.
+
+    Its weights are then off by 1e-7 of the length, a Resize is not.
+    """
+
+    def __init__(self, layer: nn.Upsample) -> None:
+        """Take torch's layer, of mode "linear"."""
+        super().__init__()
+        self.size = layer.size[0] if isinstance(layer.size, tuple) else layer.size
+        self.factors, self.align_corners = _factors(layer), layer.align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, L), of the size asked for, or floor(L * factor)."""
+        count = floor(x.shape[2] * self.factors[0]) if self.size is None else self.size
+        row = functional.interpolate(x.unsqueeze(2), (1, count), mode="bilinear", align_corners=self.align_corners)
+        return row.squeeze(2)
+
+
 def upsampled(part: nn.Module) -> nn.Module | None:
     """Return an upsampling that names its places or its sizes; None where ONNX has it as it is."""
     assert isinstance(part, nn.Upsample)
-    if all(factor.is_integer() for factor in _factors(part)):
+    whole = all(factor.is_integer() for factor in _factors(part))
+    if part.mode == "linear" and (whole or part.recompute_scale_factor or part.align_corners):
+        return Stretched(part)
+    if whole:
         return None
     return Upsampled(part) if part.recompute_scale_factor or part.align_corners or part.mode in _TAPS else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -35,3 +36,24 @@ def test_an_upsampling_to_as_many_numbers_copies_them() -> None:
 @pytest.mark.parametrize("layer", [nn.Upsample(None, 2.0, "bilinear"), nn.Upsample(7), nn.UpsamplingNearest2d(5)])
 def test_an_upsampling_by_whole_factors_or_to_a_size_stays(layer: nn.Module) -> None:
     assert decomposed(layer) is layer
+
+
+# Any: torch's options.
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size": 7},
+        {"size": 30, "align_corners": True},
+        {"scale_factor": 3},
+        {"scale_factor": (0.3,), "align_corners": True},
+        {"scale_factor": 1.7, "recompute_scale_factor": True},
+    ],
+    ids=str,
+)
+def test_numbers_between_numbers_are_those_of_an_image_of_one_row(options: dict[str, Any]) -> None:
+    layer, rows = nn.Upsample(mode="linear", **options), torch.randn(2, 3, 12, dtype=torch.float64)
+
+    replaced = decomposed(layer)
+
+    assert type(replaced).__name__ == "Stretched"
+    assert torch.allclose(replaced(rows), layer(rows), rtol=0, atol=1e-14)
