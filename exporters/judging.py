@@ -111,13 +111,13 @@ def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> 
 def _known(whole: Comparison, question: Answered, number: int, rows: slice) -> Comparison:
     """Return the comparison with the limit that a row has: where last bits move it far, some times as far.
 
-    For a row that is answered with about as much as held-out rows that is at most what torch itself may be off by.
+    That is at most what torch itself may be off by: of S, or for a row that is answered with far more than held-out
+    rows of its own largest number.
     """
     if not question.moves:
         return whole
-    allowed = MAX_FACTOR * max(question.moves[number][rows], default=0.0)
-    if largest(question.truths[number][rows]) <= FAR * whole.scale:
-        allowed = min(allowed, LARGEST_OWN_ERROR * whole.scale)
+    moved, size = max(question.moves[number][rows], default=0.0), largest(question.truths[number][rows])
+    allowed = min(MAX_FACTOR * moved, LARGEST_OWN_ERROR * (size if size > FAR * whole.scale else whole.scale))
     return whole.model_copy(update={"max_limit": max(whole.max_limit, allowed)})
 
 
