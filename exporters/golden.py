@@ -23,13 +23,13 @@ from exporters.tolerance import FAR
 from zoo.training.evaluation import evaluating
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
-WORK = 60_000_000_000  # multiply-adds that all batches may cost: about a second of one core in onnxruntime
-FEWEST = 8  # rows of the largest batch of the most expensive model
+WORK = 40_000_000_000  # multiply-adds that all batches may cost: less than a second of one core in onnxruntime
+FEWEST = 4  # rows of the largest batch of the most expensive model: one more than is traced
 PUBLISHED = "batch of 3"  # which question is written to disk
 PROBES = ("zeros", "ones", "smallest", "largest", "noise")
 """What no data set holds: rows of one number, of the two numbers at the ends of the held-out rows, and of noise."""
-HALVES = ("zeros beside ones", "smallest beside largest", "noise")
-"""The same in three rows, for models whose rows cost much."""
+BANDS = ("zeros, ones, smallest and largest side by side", "noise")
+"""The same in two rows, for models whose rows cost much."""
 PROBES_NAME = "probes"
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
 TRUTH = 12_000_000_000  # multiply-adds of float64 for the truth, about a second of one core
@@ -117,7 +117,7 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     spared = batches(work) != BATCHES
     plan = list(_plan(batches(work), 1 if sequence is None else some.shape[sequence]))
     cuts = {length: some if sequence is None else some.narrow(sequence, 0, length) for _, _, length in plan}
-    probe = _halves(rows, values) if spared else _probes(rows, values)
+    probe = _bands(rows, values) if spared else probe_rows(rows, values)
     with evaluating(module):
         alone = {length: _answers(module, cut, at_once) for length, cut in cuts.items()} if spared else {}
         with doubled(module):
@@ -149,7 +149,7 @@ def _probing(module: nn.Module, probe: Tensor, at_once: int) -> Question:
     owns = _answers(module, probe, at_once if spared else len(probe))
     with doubled(module):
         truths = _truth(module, probe, at_once)
-    return Question(PROBES_NAME, probe, truths, owns, HALVES if spared else PROBES)
+    return Question(PROBES_NAME, probe, truths, owns, BANDS if spared else PROBES)
 
 
 def _moved(module: nn.Module, probe: Question, held_out: Sequence[Question], at_once: int) -> Question:
@@ -184,7 +184,7 @@ def _plan(sizes: Sequence[int], longest: int) -> Iterator[tuple[int, int, int]]:
     yield from zip(sizes, starts, lengths, strict=False)
 
 
-def _probes(rows: Tensor, values: int) -> Tensor | None:
+def probe_rows(rows: Tensor, values: int) -> Tensor | None:
     """Return the probes, a row each; None where there is nothing to vary."""
     one = rows[0]
     generator = torch.Generator().manual_seed(0)
@@ -201,14 +201,14 @@ def _probes(rows: Tensor, values: int) -> Tensor | None:
     return torch.stack([torch.zeros_like(one), ones, *ends, noise.to(one.dtype)])
 
 
-def _halves(rows: Tensor, values: int) -> Tensor | None:
-    """Return the probes in three rows, of which two have one number in their first half and another behind."""
-    probes = _probes(rows, values)
+def _bands(rows: Tensor, values: int) -> Tensor | None:
+    """Return the probes in two rows, of which one has another number in each quarter of its longest axis."""
+    probes = probe_rows(rows, values)
     if probes is None:
         return None
-    zeros, ones, smallest, largest, noise = probes
-    first = torch.arange(rows.shape[-1]) < rows.shape[-1] // 2
-    return torch.stack([torch.where(first, zeros, ones), torch.where(first, smallest, largest), noise])
+    *flat, noise = probes
+    axis = noise.shape.index(max(noise.shape))
+    return torch.stack([torch.cat([row.tensor_split(4, axis)[place] for place, row in enumerate(flat)], axis), noise])
 
 
 def _truth(double: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from exporters import storage
+from exporters import golden, storage
 from exporters.certificate import Format
 from exporters.golden import outputs_of
 from exporters.tolerance import SMALLEST_REACTION, reaction
@@ -32,9 +32,10 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 Weights = Mapping[str, Tensor]
 
 
-def drawn(module: nn.Module, rows: Tensor) -> nn.Module:
-    """Return a copy whose numbers all count: constants are drawn anew, normalisations measure the rows.
+def drawn(module: nn.Module, rows: Tensor, values: int = 0) -> nn.Module:
+    """Return a copy whose numbers all count: constants are drawn anew, normalisations measure the rows and the probes.
 
+    Without the probes a deep model answers noise a million times as large as any row, and its last bits are all of it.
     Where the outputs hardly differ from row to row even so, the layers with weights are made to normalise as well.
     """
     result = copy.deepcopy(module)
@@ -44,11 +45,12 @@ def drawn(module: nn.Module, rows: Tensor) -> nn.Module:
             if tensor.is_floating_point() and bool((tensor == tensor.flatten()[0]).all()):
                 spread = SPREAD if tensor.dim() < 2 else float(tensor[0].numel()) ** -0.5
                 tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=spread)
-    some = rows[:ROWS]
-    _measure(result, some)
+    some, probes = rows[:ROWS], golden.probe_rows(rows, values)
+    measured = some if probes is None else torch.cat([some, probes])
+    _measure(result, measured)
     if _reaction(result, some) < ENOUGH * SMALLEST_REACTION:
         _spread(result, some)
-        _measure(result, some)
+        _measure(result, measured)
     return result
 
 

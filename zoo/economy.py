@@ -55,9 +55,19 @@ def give_back(held: int) -> None:
     Args:
         held: how many bytes a model holds.
     """
+    if held >= WORTH_GIVING_BACK:
+        gc.collect()
+    trim_heap(held)
+
+
+def trim_heap(held: int) -> None:
+    """Give the system what glibc keeps of the heap in pieces.
+
+    Args:
+        held: how many bytes a model holds.
+    """
     if held < WORTH_GIVING_BACK:
         return
-    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -87,7 +87,7 @@ def measure(name: str, side: int, formats: Sequence[str]) -> Found:
         spec.write_text(json.dumps(_document(entry, side)), encoding="utf-8")
         before = _peak()
         subject = find_subject(str(spec), (), untrained=True)
-        subject = replace(subject, module=structure.drawn(subject.module, subject.rows))
+        subject = replace(subject, module=structure.drawn(subject.module, subject.rows, subject.values))
         began = time.perf_counter()
         asked = asked_of(subject, formats)  # type: ignore[arg-type]  # some of FORMATS
         weights = sum(tensor.nbytes for tensor in subject.module.state_dict().values())

@@ -11,6 +11,7 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from exporters import golden, tolerance
+from exporters.subject import TRACED_ROWS
 
 if TYPE_CHECKING:
     from exporters.subject import Subject
@@ -71,8 +72,8 @@ def test_the_largest_batch_is_as_large_as_the_cost_of_a_row_allows(work: int, ro
     assert list(golden.batches(work)) == rows
 
 
-def test_no_model_is_so_expensive_that_fewer_than_8_rows_are_asked_at_once() -> None:
-    assert golden.batches(golden.WORK) == (1, 2, 3, 8)
+def test_no_model_is_so_expensive_that_fewer_rows_are_asked_at_once_than_one_more_than_is_traced() -> None:
+    assert golden.batches(golden.WORK) == (1, 2, 3, TRACED_ROWS + 1)
 
 
 def test_the_truth_of_an_expensive_model_is_computed_for_few_rows() -> None:
@@ -83,10 +84,11 @@ def test_the_truth_of_an_expensive_model_is_computed_for_few_rows() -> None:
 
 
 def test_an_expensive_model_is_asked_the_probes_side_by_side() -> None:
-    (probe,) = golden.make(layer(), counted(9), work=golden.WORK).probes
+    rows = torch.arange(90.0).reshape(9, 2, 5) - 1
+    (probe,) = golden.make(nn.Linear(5, 1), rows, work=golden.WORK).probes
 
-    assert probe.rows == ("zeros beside ones", "smallest beside largest", "noise")
-    assert probe.inputs[:2].tolist() == [[0, 1], [0, 8]]
+    assert probe.rows == ("zeros, ones, smallest and largest side by side", "noise")
+    assert probe.inputs[0].tolist() == [[0, 0, 1, -1, 88]] * 2
     assert probe.moves == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from conftest import Document
+from exporters import golden, structure
 from exporters import onnx as exporter
-from exporters import structure
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.subject import Subject
 from exporters.tolerance import reaction
 from exporters.verification import verify
@@ -34,6 +36,13 @@ LAYERS: list[Document] = [
     {"type": "Flatten"},
     {"type": "Linear", "out_features": "classes"},
 ]
+
+
+class Gate(nn.Module):
+    """Lets through as much again of what is large."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + nn.functional.silu(2 * x)
 
 
 @pytest.fixture
@@ -123,6 +132,50 @@ def test_trained_weights_that_say_nothing_stay_inconclusive(constant: Subject, t
         publish(trained, ["onnx"], Destination(tmp_path / "export"))
 
 
+def almost_constant(subject: Subject) -> Subject:
+    """The model as a trained one whose answers differ from row to row in their last digits only."""
+    module = copy.deepcopy(subject.module)
+    with torch.no_grad():
+        module.get_parameter("4.weight").normal_(0, 1e-6, generator=torch.Generator().manual_seed(0))
+        module.get_parameter("4.bias").add_(1)
+    return dataclasses.replace(subject, module=module, origin="trained")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_trained_weights_that_say_little_are_proven_with_drawn_ones(constant: Subject, tmp_path: Path) -> None:
+    made = publish(almost_constant(constant), ["onnx"], Destination(tmp_path / "export"))
+
+    (proof,) = made.proofs
+    assert proof.drawn is not None
+    assert proof.drawn.reason.startswith("the output hardly reacts to the input")
+    assert proof.decisions is not None
+    assert verify(tmp_path / "export").passed
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_fault_behind_a_head_that_says_little_is_refused(
+    constant: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant_fault(monkeypatch, "onnx", tanh_in_place_of_erf)
+
+    with pytest.raises(ProofFailed):
+        publish(almost_constant(constant), ["onnx"], Destination(tmp_path / "export"))
+
+
+def test_probes_are_answered_with_about_as_much_as_rows_by_drawn_weights() -> None:
+    torch.manual_seed(0)
+    blocks = [nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), Gate()) for _ in range(40)]
+    rows = torch.rand(32, 8)
+    probes = golden.probe_rows(rows, 0)
+    assert probes is not None
+
+    found = structure.drawn(nn.Sequential(*blocks), rows)
+
+    with torch.no_grad():
+        usual, far = (float(found.eval()(given).abs().max()) for given in (rows, probes))
+    assert far < 30 * usual
+
+
 def test_what_is_drawn_leaves_the_module_alone_and_no_constant_but_what_is_not_learned(constant: Subject) -> None:
     before = {name: tensor.clone() for name, tensor in constant.module.state_dict().items()}
 
@@ -134,7 +187,9 @@ def test_what_is_drawn_leaves_the_module_alone_and_no_constant_but_what_is_not_l
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.momentum == 0.1
     assert not norm.training
-    seen = found.get_submodule("0")(constant.rows[: structure.ROWS])
+    probes = golden.probe_rows(constant.rows, 0)
+    assert probes is not None
+    seen = found.get_submodule("0")(torch.cat([constant.rows[: structure.ROWS], probes]))
     torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)).detach())
 
 
