@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
 from exporters import card, certificate, golden, questions, refusal
 from exporters.certificate import Certificate, Format, FormatProof
+from exporters.destination import Destination
 from exporters.golden import Golden
 from exporters.proof import FILES, Evidence, asked_of, prove, require
 from exporters.questions import OutputRecord, Questions
@@ -23,34 +22,8 @@ from exporters.reduced import ReducedProof
 from exporters.request import USUAL, OnnxForm
 from exporters.subject import Subject
 from zoo.environment import versions
-from zoo.errors import ProofFailed, UsageError
+from zoo.errors import ProofFailed
 from zoo.files import replacing_directory
-
-
-@dataclass(frozen=True)
-class Destination:
-    """Where a bundle goes."""
-
-    folder: Path
-    overwrite: bool = False
-    """Replace what an earlier export left there."""
-
-    def require_free(self) -> None:
-        """Refuse a folder that holds something.
-
-        Raises:
-            UsageError: it is a file, or holds something that may not be replaced.
-        """
-        if not self.folder.exists():
-            return
-        if not self.folder.is_dir():
-            raise UsageError(f"{self.folder} is a file, not a directory", "give another --out")
-        if not any(self.folder.iterdir()):
-            return
-        if not (self.folder / certificate.FILE_NAME).is_file():
-            raise UsageError(f"{self.folder} holds something else than an export", "give a new or empty --out")
-        if not self.overwrite:
-            raise UsageError(f"{self.folder} holds an export", "give another --out, or --overwrite to replace it")
 
 
 def publish(
@@ -82,7 +55,7 @@ def publish(
         stored = questions.write(_stored(asked, subject), folder)
         (folder / "README.md").write_text(card.render(subject, proofs, reduced), encoding="utf-8")
         made = Certificate(
-            certificate_version=4,
+            certificate_version=5,
             name=subject.checked.spec.name,
             spec_sha256=subject.checked.spec.sha256(),
             origin=subject.origin,

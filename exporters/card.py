@@ -121,11 +121,12 @@ def _proof(proofs: Sequence[FormatProof]) -> str:
 
 def _reduced(reduced: Sequence[ReducedProof]) -> str:
     lines = [
-        "| file | metric | float32 | this file | rms error of the outputs | allowed |",
-        "|---|---|---|---|---|---|",
+        "| file | size | metric | float32 | this file | rms error of the outputs | allowed |",
+        "|---|---|---|---|---|---|---|",
     ]
     for proof in reduced:
         for loss in proof.losses:
             numbers = f"{loss.fp32:.6g} | {loss.file:.6g} | {proof.error:.3g} | {proof.allowed:.3g}"
-            lines.append(f"| {proof.file} | {loss.name} | {numbers} |")
-    return "\n".join(lines) + f"\n\nThey are run as model.onnx is. What had to hold: {RULE}."
+            lines.append(f"| {proof.file} | {100 * proof.share:.0f} % | {loss.name} | {numbers} |")
+    said = "".join(f"\n\nNothing is gained: {text}." for text in filter(None, (proof.larger for proof in reduced)))
+    return "\n".join(lines) + f"{said}\n\nThey are run as model.onnx is. What had to hold: {RULE}."

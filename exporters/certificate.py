@@ -92,7 +92,7 @@ class FormatProof(Strict):
     decisions: Decisions | None = None
     """What a person would conclude from the answers to held-out rows."""
     drawn: Drawn | None = None
-    """Where fresh weights prove nothing themselves, what drawn ones do, put into the module and into the file."""
+    """Where the weights prove nothing themselves, fresh ones say, what drawn ones do in the module and in the file."""
     export_seconds: float = 0.0
     """What the export took."""
     proof_seconds: float = 0.0
@@ -115,7 +115,7 @@ class FormatProof(Strict):
 class Certificate(Strict):
     """What was checked on a bundle."""
 
-    certificate_version: Literal[4]
+    certificate_version: Literal[5]
     """Version of this format."""
     name: str
     """Name of the spec."""
@@ -126,10 +126,10 @@ class Certificate(Strict):
     weights_sha256: str
     """Hash over names, dtypes, shapes and bytes of the module's tensors, sorted by name."""
     batches: tuple[int, ...]
-    """Rows of each golden batch: 1, 2, 3, 4, 7 and 64; of a model whose rows cost much, 1, 2, 3 and 8 or more.
+    """Rows of each golden batch: 1, 2, 3, 4, 7 and 64; of a model whose rows cost much, 1, 2, 3 and 4 or more.
 
     Such a model is asked less elsewhere too: torch's float32 is of single rows where only ONNX is proven, the probes
-    are three rows, what last bits move is measured of probes far from the held-out rows only, and one row of each
+    are two rows, what last bits move is measured of probes far from the held-out rows only, and one row of each
     length and one probe are computed in float64 by the graph.
     """
     truth_seconds: float = 0.0

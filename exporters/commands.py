@@ -68,22 +68,22 @@ def export(
     from zoo.economy import rest
 
     rest()
-    from exporters import request
-    from zoo.finding import find_trained
+    from exporters import locating, request
+    from exporters.destination import Destination
 
     wanted = request.read(asked)
-    if not untrained:
-        find_trained(run, overrides)  # before torch is imported: a wrong name is told at once
+    source = locating.find_source(run, overrides, untrained)  # before torch is imported: what is wrong is told at once
+    destination = Destination(out if out is not None else locating.usual_place(source), overwrite)
+    destination.require_free()
 
-    from exporters.bundle import Destination, publish
-    from exporters.subject import find_subject
+    from exporters.bundle import publish
+    from exporters.subject import subject_of
 
-    subject = find_subject(run, overrides, untrained)
+    subject = subject_of(source)
     if raw:
         from exporters.raw import with_raw_rows
 
         subject = with_raw_rows(subject)
-    destination = Destination(out if out is not None else subject.folder, overwrite)
     print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
     _print_certificate(publish(subject, wanted.formats, destination, wanted.onnx), destination.folder, as_json)
 
@@ -97,6 +97,7 @@ def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:
         return
     telling.print_executions([(proof.file, execution) for proof in made.proofs for execution in proof.telling])
     telling.print_losses(made.reduced)
+    telling.print_drawn(made)
     written = [(str(folder / record.name), f"{record.bytes:,}") for record in made.files]
     console.print_table("written", ("file", "bytes"), [*written, (str(folder / "certificate.json"), "")])
 

@@ -34,6 +34,13 @@ def require(made: Certificate, asked: Questions) -> None:
             raise _failed(f"{reduced.file}: {reduced.fault}")
         if not any(proof.format == "onnx" for proof in made.proofs):
             raise _failed(f"{reduced.file} is held against a model.onnx, which is not there")
+        if not math.isclose(reduced.share, _bytes(made, reduced.file) / _bytes(made, "model.onnx"), rel_tol=CLOSE):
+            raise _failed(f"{reduced.file} has another size than {reduced.share:.3g} times that of model.onnx")
+
+
+def _bytes(made: Certificate, name: str) -> int:
+    """Return the bytes of a file and of the weights beside it."""
+    return sum(record.bytes for record in made.files if record.name in (name, f"{name}.data"))
 
 
 def _require_verdict(proof: FormatProof) -> None:

@@ -17,7 +17,7 @@ from exporters.questions import FILE_NAME as GOLDEN
 from zoo import notation
 from zoo.errors import ProofFailed, reason
 
-VERSION = 4
+VERSION = 5
 LARGEST = 16 * 2**20  # bytes of a certificate; one with 1,000 flips and 20 executions has 0.5 MB
 PIECE = 2**20  # bytes read at a time
 _REMEDY = "ask for the bundle again, or export it again"

@@ -1,13 +1,36 @@
-"""Locating: which bundle a person means, without torch."""
+"""Locating: which bundle a person means, and what they want to export, without torch."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporters.certificate import FILE_NAME
+from zoo.check import CheckedSpec, check_file
 from zoo.errors import UsageError
-from zoo.finding import find_run, newest_run
+from zoo.finding import find_run, find_trained, newest_run
 from zoo.run import Run
+
+Source = Run | CheckedSpec
+"""What is exported: a run, or a spec whose weights are fresh."""
+
+
+def find_source(reference: str | None, overrides: Sequence[str], untrained: bool) -> Source:
+    """Return what a person asks to export.
+
+    Raises:
+        UsageError: there is no such run or spec, or a spec is named where a run is meant.
+    """
+    if not untrained:
+        return find_trained(reference, overrides)
+    if reference is None:
+        raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
+    return check_file(reference, overrides)
+
+
+def usual_place(source: Source) -> Path:
+    """Return where the bundle goes unless a person says otherwise."""
+    return source.path / "export" if isinstance(source, Run) else Path("export") / source.spec.name
 
 
 def find_bundle(reference: str | None) -> tuple[Path, Run | None]:
@@ -29,7 +52,7 @@ def find_bundle(reference: str | None) -> tuple[Path, Run | None]:
         if reference is None:
             raise
         raise UsageError(f"{reference} is neither a bundle nor a run", error.remedy) from error
-    folder = run.path / "export"
+    folder = usual_place(run)
     if not (folder / FILE_NAME).is_file():
         raise UsageError(f"{run.path} has no export", f"export it first: zoo export {run.path} --onnx --torchscript")
     return folder, run

@@ -16,10 +16,12 @@ Precision = Literal["fp16", "int8"]
 
 ERROR_FACTOR = 4.0  # times what rounding weights and every layer's answer costs torch itself
 ERROR_FLOOR: dict[Precision, float] = {"fp16": 2.0**-10, "int8": 2.0**-6}  # of the outputs: two units of the last place
+MOST: dict[Precision, float] = {"fp16": 2.0**-4, "int8": 2.0**-1}  # of the outputs, whatever rounding costs torch
 RULE = (
     "every metric on held-out rows at most export.min_accuracy_drop worse than torch's float32, in points or, of an "
     "error, in percent; rms error <= 4 x torch's own, its weights and its layers' answers rounded likewise, + two "
-    "units of the last place. Equal weights and the replay in float64 do not apply"
+    "units of the last place, and at most 1/16 of the outputs in fp16 and 1/2 in int8. Equal weights and the replay in "
+    "float64 do not apply"
 )
 
 
@@ -73,10 +75,20 @@ class ReducedProof(Strict):
     of all held-out rows and those in the bundle."""
     allowed: float
     """What that may be."""
+    share: float
+    """Its bytes over those of the float32 file; above 1 nothing is gained by it, as for small models in int8."""
+
+    @property
+    def larger(self) -> str:
+        """Return that the file is larger than that of float32; nothing where it is not."""
+        return f"{self.file} has {self.share:.2f} times the bytes of model.onnx" if self.share > 1 else ""
 
     @property
     def fault(self) -> str:
         """Return what is wrong; nothing where all is well."""
+        if not 0 <= self.allowed <= MOST[self.precision]:
+            most = MOST[self.precision]
+            return f"it may be off by {self.allowed:.3g} of its outputs, and {most:g} is the most in {self.precision}"
         if not self.error <= self.allowed:
             return f"its rms error is {self.error:.3g} of its outputs, above {self.allowed:.3g}"
         for loss in self.losses:

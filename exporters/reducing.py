@@ -18,9 +18,9 @@ from exporters import onnx as exporter
 from exporters.arrays import Array
 from exporters.converting import half, integers
 from exporters.golden import outputs_of
-from exporters.proof import Evidence
+from exporters.proof import FILES, Evidence
 from exporters.raw import raw_rows
-from exporters.reduced import ERROR_FACTOR, ERROR_FLOOR, Loss, Precision, ReducedProof, lost, unfounded
+from exporters.reduced import ERROR_FACTOR, ERROR_FLOOR, MOST, Loss, Precision, ReducedProof, lost, unfounded
 from exporters.rounding import rounded
 from exporters.runtimes import ONNXRUNTIME, ask
 from exporters.subject import PREPROCESSING, Subject
@@ -69,7 +69,8 @@ def reduce(precision: Precision, evidence: Evidence, source: Path) -> ReducedPro
 
 
 def _remedy(precision: Precision) -> str:
-    return f"nothing was published; leave {'--precision fp16' if precision == 'fp16' else '--quantize int8'} out"
+    flag = "--precision fp16" if precision == "fp16" else "--quantize int8"
+    return f"nothing was published, the proven float32 files neither; leave {flag} out to have the rest"
 
 
 def _weights(subject: Subject) -> set[str] | None:
@@ -125,7 +126,8 @@ def _judged(precision: Precision, evidence: Evidence, path: Path, metrics: Seque
         ),
         flips=_flips(subject, own, found),
         error=error,
-        allowed=ERROR_FACTOR * own_error + ERROR_FLOOR[precision],
+        allowed=min(MOST[precision], ERROR_FACTOR * own_error + ERROR_FLOOR[precision]),
+        share=storage.size(path) / storage.size(evidence.folder / FILES["onnx"]),
     )
 
 

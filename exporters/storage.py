@@ -70,6 +70,11 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.data")
 
 
+def size(path: Path) -> int:
+    """Return the bytes of a file, with those of the weights beside it."""
+    return sum(part.stat().st_size for part in (path, beside(path)) if part.exists())
+
+
 def read(path: Path) -> ModelProto:
     """Return the model of a file, with its weights wherever they stand.
 

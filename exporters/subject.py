@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,13 +12,13 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from exporters import features
+from exporters.locating import Source, find_source
 from exporters.outputs import Output
 from zoo.build import fresh_model
-from zoo.check import CheckedSpec, check_file
+from zoo.check import CheckedSpec
 from zoo.costs import costs
 from zoo.data import Rows
-from zoo.errors import DataError, RunError, UsageError
-from zoo.finding import find_trained
+from zoo.errors import DataError, RunError
 from zoo.run import Run
 from zoo.shapes import Shape
 from zoo.training.splits import some_rows
@@ -64,8 +63,6 @@ class Subject:
     """Their targets."""
     origin: Literal["trained", "untrained"]
     """"untrained": fresh weights from the seed."""
-    folder: Path
-    """Where the bundle goes unless a person says otherwise."""
     metrics: Row
     """The last measurements; empty where the weights are fresh."""
     raw: Raw | None = None
@@ -145,17 +142,22 @@ def find_subject(reference: str | None, overrides: Sequence[str], untrained: boo
         RunError: the run has no weights.
         DataError: there are no held-out rows.
     """
-    if untrained:
-        if reference is None:
-            raise UsageError("--untrained needs a SPEC", "write for example: zoo export linear3 --untrained")
-        checked = check_file(reference, overrides)
-        folder = Path("export") / checked.spec.name
-        rows = held_out(checked)
-        return Subject(fresh_model(checked), checked, rows.inputs, rows.targets, "untrained", folder, {})
-    run = find_trained(reference, overrides)
-    _require_own_spec(run)
-    rows, folder = held_out(run.checked), run.path / "export"
-    return Subject(run.load_model(), run.checked, rows.inputs, rows.targets, "trained", folder, run.measurements())
+    return subject_of(find_source(reference, overrides, untrained))
+
+
+def subject_of(source: Source) -> Subject:
+    """Return a run's module, or a spec's with fresh weights.
+
+    Raises:
+        RunError: the run has no weights.
+        DataError: there are no held-out rows.
+    """
+    if not isinstance(source, Run):
+        rows = held_out(source)
+        return Subject(fresh_model(source), source, rows.inputs, rows.targets, "untrained", {})
+    _require_own_spec(source)
+    rows = held_out(source.checked)
+    return Subject(source.load_model(), source.checked, rows.inputs, rows.targets, "trained", source.measurements())
 
 
 def _require_own_spec(run: Run) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from exporters.certificate import Execution
+from exporters.certificate import Certificate, Execution
 from exporters.inspection import Inspection
 from exporters.reduced import ReducedProof
 from exporters.verification import Verification
@@ -100,6 +100,14 @@ def print_executions(runs: Sequence[tuple[str, Execution]]) -> None:
     console.print_table("largest error from the float64 model", header, rows)
 
 
+def print_drawn(made: Certificate) -> None:
+    """Print why a trained model is proven with other weights than its own, where it is."""
+    for proof in made.proofs if made.origin == "trained" else ():
+        if proof.drawn is not None:
+            said = f"{proof.file}: {proof.drawn.reason}; it is proven with drawn weights in the place of its own"
+            print(visible(said), file=sys.stderr)
+
+
 def _axes(axes: Sequence[int | str] | None) -> str:
     return "any" if axes is None else f"({', '.join(map(str, axes))})"
 
@@ -110,12 +118,22 @@ def told(text: str) -> str:
 
 
 def print_losses(reduced: Sequence[ReducedProof]) -> None:
-    """Print what files of lower precision lose, where there are any."""
+    """Print what files of lower precision lose, where there are any, and which of them are no smaller."""
     rows = [
-        (proof.file, loss.name, f"{loss.fp32:.6g}", f"{loss.file:.6g}", f"{proof.error:.2e}", f"{proof.allowed:.2e}")
+        (
+            proof.file,
+            f"{100 * proof.share:.0f} %",
+            loss.name,
+            f"{loss.fp32:.6g}",
+            f"{loss.file:.6g}",
+            f"{proof.error:.2e}",
+            f"{proof.allowed:.2e}",
+        )
         for proof in reduced
         for loss in proof.losses
     ]
     if rows:
-        header = ("file", "metric", "float32", "this file", "rms error", "allowed")
+        header = ("file", "size", "metric", "float32", "this file", "rms error", "allowed")
         console.print_table("what lower precision loses", header, rows)
+    for text in filter(None, (proof.larger for proof in reduced)):
+        print(f"nothing is gained: {text}", file=sys.stderr)

@@ -27,6 +27,7 @@ from conftest import REPOSITORY, Document, linear
 from exporters import bundle, proof, verification
 from exporters.arrays import Array
 from exporters.certificate import Certificate
+from exporters.destination import Destination as Place
 from exporters.runtimes import Answers
 from exporters.subject import Subject, find_subject
 from zoo.check import check_file
@@ -140,7 +141,7 @@ def subject(trained_run: Run) -> Subject:
 def published(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The trained perceptron in every format, proven; tests read it only."""
     folder = tmp_path_factory.mktemp("published") / "export"
-    made = bundle.publish(subject, ["onnx", "torchscript", "pt2"], bundle.Destination(folder))
+    made = bundle.publish(subject, ["onnx", "torchscript", "pt2"], Place(folder))
     return Published(folder, subject, made)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from conftest import Document
 from exporters import card, features
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.subject import Subject
 from zoo.data.text_file import TextFile
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import Outcome, linear
+from conftest import REPOSITORY, Outcome, linear
 from exporters import onnx
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
+TAKEN = """
+import json, os, sys
+import cli
+from zoo.errors import UsageError
+sys.modules["torch"] = None
+for command in json.loads(os.environ["COMMANDS"]):
+    try:
+        cli.zoo.main(command, standalone_mode=False)
+    except UsageError as error:
+        print(error.message)
+"""
 MISH = [{"type": "Mish", "id": "gate"}, {"type": "Linear", "out_features": 1}]
 
 
@@ -47,3 +61,17 @@ def test_an_interrupted_export_leaves_nothing(
     assert (done.status, done.err.splitlines()[-1]) == (130, "interrupted")
     assert "Traceback" not in done.err
     assert list((here / "export").iterdir()) == []
+
+
+def test_a_place_that_is_taken_is_told_before_torch_is_imported(write: Write, here: Path) -> None:
+    spec, taken = write(linear()), here / "taken"
+    taken.mkdir()
+    (taken / "certificate.json").touch()
+    (here / "run").mkdir()
+    (here / "run" / "spec.json").write_bytes(Path(spec).read_bytes())
+    commands = [["export", *given, "--out", str(taken)] for given in ([spec, "--untrained"], [str(here / "run")])]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "COMMANDS": json.dumps(commands)}
+
+    done = subprocess.run([sys.executable, "-c", TAKEN], capture_output=True, text=True, env=environment, check=False)
+
+    assert (done.returncode, done.stdout.splitlines()) == (0, [f"{taken} holds an export"] * 2), done.stderr

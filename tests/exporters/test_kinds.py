@@ -13,7 +13,8 @@ from onnx import numpy_helper
 from conftest import Document
 from exporters import golden
 from exporters import onnx as exporter
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.subject import Subject
 from faults import EXPORTERS, FORMATS, Around, contents, plant_fault
 from zoo.errors import ExportError, ProofFailed

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Outcome
-from exporters.locating import find_bundle, require_bundle
+from exporters.locating import find_bundle, find_source, require_bundle, usual_place
 from zoo.errors import UsageError
+from zoo.run import Run
 
 
 def test_a_bundle_is_found_without_a_run(here: Path) -> None:
@@ -54,3 +55,8 @@ def test_who_verifies_a_run_is_told_its_bundle(here: Path) -> None:
 
 def test_a_folder_without_a_certificate_is_for_the_proof_to_refuse(here: Path) -> None:
     require_bundle(here)
+
+
+def test_the_bundle_of_a_run_goes_below_the_run_and_of_a_spec_below_export(here: Path) -> None:
+    assert usual_place(Run(Path("runs/one"))) == Path("runs/one/export")
+    assert usual_place(find_source("linear3", (), untrained=True)) == Path("export/linear3")

@@ -15,7 +15,8 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, numpy_helper
 from torch import nn
 
 from exporters import onnx as exporter
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.subject import Subject
 from faults import contents, plant, plant_bytes
 from zoo.errors import ExportError, ProofFailed

@@ -7,7 +7,8 @@ import onnx
 import pytest
 
 from exporters import onnx as exporter
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.opsets import IR_OF, lower
 from exporters.request import OnnxForm, form
 from zoo.errors import ExportError, ProofFailed

@@ -21,6 +21,7 @@ from exporters import bundle, onnx, replaying
 from exporters.arrays import Array
 from exporters.card import render
 from exporters.certificate import Format
+from exporters.destination import Destination as Place
 from exporters.opsets import IR_OF
 from exporters.raw import RawModel, with_raw_rows
 from exporters.request import OnnxForm
@@ -80,7 +81,7 @@ def raw(run: Run) -> Subject:
 
 
 def published(subject: Subject, folder: Path, formats: list[Format] | None = None) -> onnxruntime.InferenceSession:
-    bundle.publish(subject, formats or ["onnx"], bundle.Destination(folder))
+    bundle.publish(subject, formats or ["onnx"], Place(folder))
     return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
@@ -251,7 +252,7 @@ def test_margins_and_other_sizes_are_proven_at_the_oldest_opset_too(tmp_path: Pa
     shrunk = {"type": "Resize", "size": [5, 7], "interpolation": "nearest"}
     subject = with_raw_rows(_fresh(tmp_path, images(grey, padded, shrunk, CONVERT, size=(1, 8, 9))))
 
-    made = bundle.publish(subject, ["onnx"], bundle.Destination(tmp_path / "export"), OnnxForm(opset=17, ir=IR_OF[17]))
+    made = bundle.publish(subject, ["onnx"], Place(tmp_path / "export"), OnnxForm(opset=17, ir=IR_OF[17]))
     assert made.proofs[0].opset == 17
 
 
@@ -373,7 +374,7 @@ def test_a_fault_around_the_model_is_refused_and_leaves_nothing(
     (tmp_path / "bundle").mkdir()
 
     with pytest.raises(ProofFailed, match=message):
-        bundle.publish(raw(colours), ["onnx"], bundle.Destination(tmp_path / "bundle" / "export"))
+        bundle.publish(raw(colours), ["onnx"], Place(tmp_path / "bundle" / "export"))
 
     assert contents(tmp_path / "bundle") == {}
 
@@ -388,7 +389,7 @@ def test_onnxruntime_alone_would_refuse_it_too(
     monkeypatch.setattr(replaying, "float64_error", lambda *evidence: 0.0)
 
     with pytest.raises(ProofFailed, match=r"model\.onnx is different: "):
-        bundle.publish(raw(colours), ["onnx"], bundle.Destination(tmp_path / "export"))
+        bundle.publish(raw(colours), ["onnx"], Place(tmp_path / "export"))
 
 
 def test_the_tensors_of_the_model_keep_their_names(colours: Run) -> None:

@@ -12,8 +12,9 @@ from onnx import TensorProto, numpy_helper
 from torch import nn
 
 from exporters import proof, reducing
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
 from exporters.converting import half
+from exporters.destination import Destination
 from exporters.outputs import Output
 from exporters.raw import with_raw_rows
 from exporters.reduced import Loss, ReducedProof, lost, unfounded
@@ -68,7 +69,10 @@ def test_both_precisions_stand_beside_the_proven_file_with_what_they_lose(images
     assert all(0 < found.error <= found.allowed for found in made.reduced)
     assert [found.calibration_rows > 0 for found in made.reduced] == [False, True]
     card = (tmp_path / "first" / "README.md").read_text(encoding="utf-8")
-    assert "| model.int8.onnx | accuracy |" in card
+    fp16, int8 = (found.share for found in made.reduced)
+    assert fp16 == len(files["model.fp16.onnx"] or b"") / len(files["model.onnx"] or b"")
+    assert f"| model.int8.onnx | {100 * int8:.0f} % | accuracy |" in card
+    assert f"Nothing is gained: model.int8.onnx has {int8:.2f} times the bytes of model.onnx." in card
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp16", TensorProto.FLOAT16), ("int8", TensorProto.INT8)])
@@ -239,11 +243,15 @@ def test_an_error_that_is_no_number_is_a_fault() -> None:
         "floor": 0.5,
         "losses": (),
         "flips": 0,
+        "share": 0.5,
     }
 
-    assert ReducedProof.model_validate(numbers | {"error": 0.1, "allowed": 0.2}).fault == ""
-    assert ReducedProof.model_validate(numbers | {"error": 0.3, "allowed": 0.2}).fault.startswith(
-        "its rms error is 0.3"
+    assert ReducedProof.model_validate(numbers | {"error": 0.01, "allowed": 0.02}).fault == ""
+    assert ReducedProof.model_validate(numbers | {"error": 0.03, "allowed": 0.02}).fault.startswith(
+        "its rms error is 0.03"
+    )
+    assert ReducedProof.model_validate(numbers | {"error": 0.1, "allowed": 0.2}).fault == (
+        "it may be off by 0.2 of its outputs, and 0.0625 is the most in fp16"
     )
 
 

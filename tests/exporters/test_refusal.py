@@ -13,9 +13,10 @@ from onnx import numpy_helper
 
 from exporters import bundle, decisions
 from exporters import onnx as exporter
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
 from exporters.certificate import Execution, FormatProof
 from exporters.decided import Decisions, Flip
+from exporters.destination import Destination
 from exporters.judging import judge
 from exporters.proof import Evidence, asked_of
 from exporters.refusal import Witness

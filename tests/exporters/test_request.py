@@ -9,7 +9,8 @@ import onnx
 import pytest
 
 from exporters import request, targets
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.opsets import IR_OF
 from exporters.subject import Subject
 from zoo.errors import UsageError

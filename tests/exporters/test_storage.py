@@ -8,7 +8,8 @@ import pytest
 
 from exporters import onnx as exporter
 from exporters import storage
-from exporters.bundle import Destination, publish
+from exporters.bundle import publish
+from exporters.destination import Destination
 from exporters.request import OnnxForm
 from exporters.subject import Subject
 from faults import contents, plant

@@ -42,10 +42,6 @@ def test_a_run_gives_the_held_out_rows_and_not_those_it_was_trained_on(trained_r
     assert not torch.equal(subject.rows, load_rows(trained_run.checked, "train").inputs)
 
 
-def test_the_bundle_of_a_run_goes_below_the_run(own_run: Path) -> None:
-    assert find_subject(str(own_run), (), untrained=False).folder == own_run / "export"
-
-
 @pytest.mark.parametrize("reference", ["perceptron", "runs/perceptron", None])
 def test_a_run_is_found_by_the_name_of_its_spec_by_its_folder_or_as_the_newest(
     own_run: Path, reference: str | None
@@ -139,7 +135,7 @@ def test_untrained_gives_a_module_in_evaluation_mode_without_measurements(write:
     found = find_subject(write(linear()), (), untrained=True)
 
     assert not any(part.training for part in found.module.modules())
-    assert (found.origin, found.metrics, found.folder) == ("untrained", {}, Path("export/line"))
+    assert (found.origin, found.metrics) == ("untrained", {})
 
 
 def test_untrained_takes_a_spec_of_the_zoo_by_its_name(here: Path) -> None:

@@ -187,7 +187,7 @@ def set_at(*keys: str | int, to: object) -> Callable[[dict[str, Any]], None]:
 def half(*others: Callable[[dict[str, Any]], None], **numbers: Any) -> Callable[[dict[str, Any]], None]:
     """Say that model.onnx is a file of lower precision too, with these numbers."""
     honest = {"precision": "fp16", "file": "model.onnx", "rule": "", "rows": 9, "calibration_rows": 0, "floor": 0.5}
-    honest |= {"losses": [], "flips": 0, "error": 0.0, "allowed": 0.01}
+    honest |= {"losses": [], "flips": 0, "error": 0.0, "allowed": 0.01, "share": 1.0}
 
     def change(document: dict[str, Any]) -> None:
         document["reduced"] = [honest | numbers]
@@ -218,6 +218,8 @@ FORGERIES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no comparison": (set_at("proofs", 0, "executions", 0, "comparisons", to=[]), "was compared with nothing"),
     "no proof": (set_at("proofs", to=[]), "it proves nothing"),
     "a reduced file that loses too much": (half(error=0.5), "its rms error is 0.5 of its outputs, above 0.01"),
+    "a reduced file that may lose too much": (half(allowed=0.4), "it may be off by 0.4 of its outputs, and 0.0625"),
+    "a reduced file that is said to be smaller": (half(share=0.5), "has another size than 0.5 times that of model"),
     "a reduced file of nothing": (half(without_onnx), "is held against a model.onnx, which is not there"),
     "another question": (set_at(*WHOLE, "question", to="a batch of 9"), "was asked 'all batches', or was not"),
 }
@@ -250,11 +252,11 @@ OTHER = "certificate.json was written by another version of zoo"
         ("", "certificate.json cannot be read: "),
         ("[" * 100_000, "certificate.json cannot be read: "),
         ("[]", "certificate.json has no certificate_version"),
-        ('{"certificate_version": 9}', f"{OTHER} (certificate 9, this one reads 4); export again"),
-        ('{"certificate_version": 3}', f"{OTHER} (certificate 3, this one reads 4); export again"),
+        ('{"certificate_version": 9}', f"{OTHER} (certificate 9, this one reads 5); export again"),
+        ('{"certificate_version": 4}', f"{OTHER} (certificate 4, this one reads 5); export again"),
         ('{"certificate_version": NaN}', "certificate.json cannot be read: "),
-        ('{"certificate_version": 4}', "certificate.json is not as its schema says: name: "),
-        ('{"certificate_version": 4}' + " " * 2**24, "certificate.json has 16,777,242 bytes"),
+        ('{"certificate_version": 5}', "certificate.json is not as its schema says: name: "),
+        ('{"certificate_version": 5}' + " " * 2**24, "certificate.json has 16,777,242 bytes"),
     ],
 )
 def test_what_is_no_certificate_is_refused(bundle: Path, text: str, said: str) -> None:

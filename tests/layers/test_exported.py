@@ -99,7 +99,7 @@ def subject_of(case: Case, base: CheckedSpec) -> Subject:
     sizes = case.input.concrete(8)
     generator = torch.Generator().manual_seed(1)
     rows = torch.randint(0, TOKENS, sizes, generator=generator) if whole else batch_of(case.input, 8, sizes[1])
-    return Subject(module_of(steps), checked, rows, torch.zeros(8, 1), "trained", Path(), {})
+    return Subject(module_of(steps), checked, rows, torch.zeros(8, 1), "trained", {})
 
 
 def expected(case: Case) -> dict[Format, tuple[str, str]]:
