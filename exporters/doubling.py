@@ -9,6 +9,8 @@ from itertools import chain
 import torch
 from torch import nn
 
+from zoo.economy import trim_heap
+
 
 @contextmanager
 def doubled(module: nn.Module) -> Iterator[nn.Module]:
@@ -19,14 +21,17 @@ def doubled(module: nn.Module) -> Iterator[nn.Module]:
     """
     tensors = {id(tensor): tensor for tensor in chain(module.parameters(), module.buffers())}
     before = [(tensor, tensor.dtype) for tensor in tensors.values() if tensor.is_floating_point()]
+    held = sum(tensor.nbytes for tensor, _ in before)
     try:
         for tensor, _ in before:
             tensor.data = tensor.data.double()
+        trim_heap(held)  # what was smaller lies in pieces between what is larger
         module.double()  # changes no tensor any more, but tells the layers that know their precision themselves
         yield module
     finally:
         for tensor, dtype in before:
             tensor.data = tensor.data.to(dtype)
+        trim_heap(held)
         module._apply(lambda tensor: tensor if id(tensor) in tensors else tensor.float())  # type: ignore[no-untyped-call]  # torch
 
 

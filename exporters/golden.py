@@ -118,10 +118,14 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     plan = list(_plan(batches(work), 1 if sequence is None else some.shape[sequence]))
     cuts = {length: some if sequence is None else some.narrow(sequence, 0, length) for _, _, length in plan}
     probe = _bands(rows, values) if spared else probe_rows(rows, values)
+    names = BANDS if spared else PROBES
     with evaluating(module):
         alone = {length: _answers(module, cut, at_once) for length, cut in cuts.items()} if spared else {}
-        with doubled(module):
-            truths = {length: _truth(module, cut, at_once) for length, cut in cuts.items()}
+        owns = () if probe is None else _answers(module, probe, at_once if spared else len(probe))
+        with doubled(module) as double:
+            truths = {length: _truth(double, cut, at_once) for length, cut in cuts.items()}
+            asked = [] if probe is None else [Question(PROBES_NAME, probe, (), owns, names)]
+            probes = tuple(_probed(double, one, some, list(truths.values())) for one in asked)
         held_out = []
         for size, start, length in plan:
             taken = np.arange(start, start + size) % len(some)
@@ -129,7 +133,6 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
             own = [array[taken] for array in alone[length]] if spared else _answers(module, batch, size)
             truth = tuple(array[taken] for array in truths[length])
             held_out.append(Question(f"batch of {size}", batch, truth, tuple(own), places=tuple(taken.tolist())))
-        probes = () if probe is None else (_moved(module, _probing(module, probe, at_once), held_out, at_once),)
     return Golden(tuple(held_out), probes)
 
 
@@ -143,37 +146,35 @@ def whole(module: nn.Module, asked: Golden) -> Golden:
         return Golden(*sides)
 
 
-def _probing(module: nn.Module, probe: Tensor, at_once: int) -> Question:
-    """Return the probes with their answers."""
-    spared = len(probe) != len(PROBES)
-    owns = _answers(module, probe, at_once if spared else len(probe))
-    with doubled(module):
-        truths = _truth(module, probe, at_once)
-    return Question(PROBES_NAME, probe, truths, owns, BANDS if spared else PROBES)
-
-
-def _moved(module: nn.Module, probe: Question, held_out: Sequence[Question], at_once: int) -> Question:
-    """Return the probes with how far last bits move their answers; of an expensive model, where the answers are far.
+def _probed(double: nn.Module, probe: Question, some: Tensor, usual: Sequence[Sequence[Array]]) -> Question:
+    """Return the probes with R64 and how far last bits move it; of an expensive model, where the answers are far.
 
     A row of one number has no variance, and a layer that divides by it makes much of the last bits; and so does a row
     that is far from all held-out rows.
+
+    Args:
+        double: the module in float64.
+        probe: the probes.
+        some: held-out rows.
+        usual: R64 of these, of each length.
     """
+    at_once = len(probe.rows) if probe.rows == PROBES else 1
+    asked = replace(probe, truths=_truth(double, probe.inputs, at_once))
     if not probe.inputs.is_floating_point():
-        return probe
-    usual = [max(largest(question.truths[place]) for question in held_out) for place in range(len(probe.truths))]
+        return asked
+    sizes = [max(largest(truths[place]) for truths in usual) for place in range(len(asked.truths))]
     far = [
-        any(largest(truth[row]) > FAR * size for truth, size in zip(probe.truths, usual, strict=True))
+        any(largest(truth[row]) > FAR * size for truth, size in zip(asked.truths, sizes, strict=True))
         for row in range(len(probe.rows))
     ]
     chosen = [row for row in range(len(probe.rows)) if probe.rows == PROBES or far[row]]
     if not chosen:
-        return probe
-    size = max(float(question.inputs.abs().max()) for question in held_out)
-    with doubled(module) as double:
-        found = conditioning.moves(double, probe.inputs[chosen], size, lambda rows: _truth(double, rows, at_once))
+        return asked
+    size = float(some.abs().max())
+    found = conditioning.moves(double, probe.inputs[chosen], size, lambda rows: _truth(double, rows, at_once))
     moves = [dict(zip(chosen, output, strict=True)) for output in found]
     return replace(
-        probe, moves=tuple(tuple(output.get(row, 0.0) for row in range(len(probe.rows))) for output in moves)
+        asked, moves=tuple(tuple(output.get(row, 0.0) for row in range(len(probe.rows))) for output in moves)
     )
 
 

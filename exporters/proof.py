@@ -58,8 +58,8 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     began = time.perf_counter()
     path = evidence.folder / FILES[name]
     _EXPORT[name](evidence, path)
+    give_back(evidence.subject.weights)  # what the exporter leaves
     exported = time.perf_counter()
-    give_back(evidence.subject.weights)
     proof = _PROVE[name](evidence, path)
     if proof.verdict == "inconclusive" and (evidence.subject.origin == "untrained" or _reacts(proof)):
         proof = _prove_structure(name, evidence, path, proof)

@@ -75,9 +75,7 @@ def require_weights(path: Path, form: Format, sha256: str) -> None:
 
 def _golden(asked: Questions) -> Golden:
     sides = (
-        tuple(
-            Question(found.name, torch.from_numpy(found.inputs), found.truths, found.owns, found.rows) for found in side
-        )
+        tuple(Question(found.name, torch.from_numpy(found.inputs), found.truths, found.owns) for found in side)
         for side in (asked.held_out, asked.probes)
     )
     return Golden(*sides)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from exporters import storage
@@ -15,6 +18,16 @@ from exporters.outputs import Told, gap
 
 ROWS = 3  # of a batch
 SPARED_ROWS = 1  # of a batch of an expensive model
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows that are judged together."""
+
+    inputs: Tensor
+    truths: tuple[Array, ...]
+    far: bool
+    """Whether they may be far from held-out rows."""
 
 
 def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Path) -> float:
@@ -35,22 +48,20 @@ def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Pat
     replay = Replay(storage.read(path))
     usual = _sizes(outputs, [question.truths for question in golden.held_out])
     worst = 0.0
-    for question, rows in _chosen(golden):
-        found = replay.run({given: question.inputs[rows]})
-        truths = [truth[rows] for truth in question.truths]
-        for part in _parts(question, truths, [found[output.name] for output in outputs]):
-            cut = [truth[part] for truth in truths]
-            sizes = _sizes(outputs, [cut]) if question.rows else usual
-            wrong = errors(outputs, cut, {output.name: found[output.name][part] for output in outputs})
-            scales = map(max, zip(usual, sizes, strict=True))
-            worst = max(worst, *(error / scale if scale else error for error, scale in zip(wrong, scales, strict=True)))
+    for parts in _asked(golden):
+        rows = torch.cat([part.inputs for part in parts])
+        found = replay.run({given: rows})
+        if any(found[output.name].shape[:1] != rows.shape[:1] for output in outputs):
+            return math.inf
+        start = 0
+        for part in parts:
+            taken = {output.name: found[output.name][start : start + len(part.inputs)] for output in outputs}
+            start += len(part.inputs)
+            own = _sizes(outputs, [part.truths]) if part.far else usual
+            scales = map(max, zip(usual, own, strict=True))
+            wrong = zip(errors(outputs, part.truths, taken), scales, strict=True)
+            worst = max(worst, *(error / scale if scale else error for error, scale in wrong))
     return worst
-
-
-def _parts(question: Question, truths: Sequence[Array], found: Sequence[Tensor]) -> list[slice]:
-    """Return each row that has a name; a batch whole, and so what has another shape than it must."""
-    shaped = all(len(truth) == len(answer) for truth, answer in zip(truths, found, strict=True))
-    return [slice(row, row + 1) for row in range(len(truths[0]))] if question.rows and shaped else [slice(None)]
 
 
 def errors(outputs: Sequence[Told], truths: Sequence[Array], found: Mapping[str, Tensor]) -> list[float]:
@@ -69,10 +80,17 @@ def _sizes(outputs: Sequence[Told], answered: Sequence[Sequence[Array]]) -> list
     return [max(largest(truths[place]) for truths in answered) for place in places]
 
 
-def _chosen(golden: Golden) -> list[tuple[Question, slice]]:
-    """Return one batch of each length, and the probes, with the rows that are computed of each."""
+def _asked(golden: Golden) -> list[list[_Part]]:
+    """Return what is computed at a time: some rows of a batch of each length, and the probes, each judged by itself."""
     lengths = {question.inputs.shape[1:]: question for question in golden.held_out if len(question.inputs) >= ROWS}
-    if golden.spared:
-        extremes = slice(0, 1)  # where bounds are reached that no held-out row reaches
-        return [(q, slice(SPARED_ROWS)) for q in lengths.values()] + [(q, extremes) for q in golden.probes]
-    return [(q, slice(ROWS)) for q in lengths.values()] + [(q, slice(None)) for q in golden.probes]
+    count = SPARED_ROWS if golden.spared else ROWS
+    groups = [[_part(question, slice(count), False)] for question in lengths.values()]
+    for question in golden.probes:
+        # Of an expensive model the first, where bounds are reached that no held-out row reaches.
+        last = 1 if golden.spared else len(question.inputs)
+        groups.append([_part(question, slice(row, row + 1), True) for row in range(last)])
+    return groups
+
+
+def _part(question: Question, rows: slice, far: bool) -> _Part:
+    return _Part(question.inputs[rows], tuple(truth[rows] for truth in question.truths), far)

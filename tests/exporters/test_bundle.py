@@ -427,7 +427,7 @@ def test_the_bundle_of_an_expensive_model_says_how_little_was_asked_and_verifies
 
     made = publish(subject, ["onnx"], Destination(tmp_path / "export"))
 
-    assert made.batches == (1, 2, 3, 8)
+    assert made.batches == (1, 2, 3, 4)
     assert made.proofs[0].decisions is not None
     assert made.proofs[0].decisions.rows == 3
     assert [question.rows for question in made.golden.questions if question.rows] == [golden.BANDS]
