@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import pytest
 import torch
 from torch import nn
 
+import tables
 from conftest import REPOSITORY, Document, linear
 from exporters import bundle, proof, verification
 from exporters.arrays import Array
@@ -99,16 +100,8 @@ class _Nobody:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_reading_of_torchs_tables() -> Iterator[None]:
-    """Let this process build the exporters' tables of operators once, not at each export: half a second each.
-
-    torch parses the sources of 500 translations to ONNX, and lists every operator there is, each time it is called.
-    """
-    from torch._export import utils
-    from torch.onnx._internal.exporter._registration import ONNXRegistry
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
-        patch.setattr(utils, "_materialize_cpp_cia_ops", cache(utils._materialize_cpp_cia_ops))
+        tables.keep(patch)
         yield
 
 
