@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from conftest import REPOSITORY, Outcome, linear
+from forking import start
 from test_files import no_file_above, small_disk
 
 Write = Callable[..., str]
@@ -69,25 +70,21 @@ def test_a_long_training_prints_a_few_lines_and_the_last(zoo: Zoo, write: Write)
     assert len(lines) < 25
 
 
-def test_a_training_on_a_terminal_shows_a_bar(write: Write, here: Path) -> None:
+def test_a_training_on_a_terminal_shows_a_bar(write: Write, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(linear(train__epochs=300))
     leader, follower = pty.openpty()
-    with subprocess.Popen(
-        command("train", "spec.json"),
-        stdout=subprocess.DEVNULL,
-        stderr=follower,
-        cwd=here,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
-    ) as process:
-        os.close(follower)
-        shown = b""
-        try:
-            while piece := os.read(leader, 4096):
-                shown += piece
-        except OSError:
-            pass  # the other end is closed
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    process = start("train", "spec.json", err=follower)
+    os.close(follower)
+    shown = b""
+    try:
+        while piece := os.read(leader, 4096):
+            shown += piece
+    except OSError:
+        pass  # the other end is closed
     os.close(leader)
-    assert process.returncode == 0
+    assert process.ended().status == 0
     assert "━".encode() in shown
     assert b"epoch 300/300" in shown
 
@@ -306,15 +303,15 @@ def test_an_untrained_spec_is_exported_on_request(zoo: Zoo, here: Path) -> None:
 
 def interrupt(number: signal.Signals, here: Path) -> tuple[int, str]:
     """Start a long training, signal it in the middle, and return its exit status and what it said."""
-    with subprocess.Popen(command("train", "spec.json"), stderr=subprocess.PIPE, text=True, cwd=here) as process:
-        deadline = time.monotonic() + 120  # seconds, on a busy machine
-        metrics = here / "runs" / "line" / "metrics.jsonl"
-        while not (metrics.is_file() and metrics.stat().st_size > 500):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        _, said = process.communicate(timeout=120)
-    return process.returncode, said
+    process = start("train", "spec.json")
+    deadline = time.monotonic() + 120  # seconds, on a busy machine
+    metrics = here / "runs" / "line" / "metrics.jsonl"
+    while not (metrics.is_file() and metrics.stat().st_size > 500):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send(number)
+    done = process.ended()
+    return done.status, done.err
 
 
 def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bits(
@@ -387,11 +384,13 @@ def test_binary_standard_input_is_one_clear_error(
     assert done.err.count("\n") == 2
 
 
-def test_rows_come_from_standard_input_with_a_byte_order_mark_too(zoo: Zoo, write: Write) -> None:
+def test_rows_come_from_standard_input_with_a_byte_order_mark_too(
+    zoo: Zoo, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     zoo("train", write(linear()))
-    rows = b"\xef\xbb\xbf1,2\n3,4\n"
-    done = subprocess.run(command("predict", "line", "-", "--json"), input=rows, capture_output=True)
-    assert [record["input"] for record in json.loads(done.stdout)] == ["1,2", "3,4"]
+    rows = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbf1,2\n3,4\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", rows)
+    assert [record["input"] for record in json.loads(zoo("predict", "line", "-", "--json").out)] == ["1,2", "3,4"]
 
 
 def test_a_closed_pipe_is_no_error(here: Path) -> None:
@@ -404,9 +403,13 @@ def test_a_closed_pipe_is_no_error(here: Path) -> None:
 
 
 def test_a_training_that_nobody_reads_goes_on_to_its_end(here: Path, write: Write) -> None:
-    script = f"{' '.join(command('train', write(linear(train__epochs=50))))} 2>&1 | head -n 1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, cwd=here)
-    assert (done.returncode, len(done.stdout.splitlines()), done.stderr) == (0, 1, "")
+    reader, writer = os.pipe()
+    process = start("train", write(linear(train__epochs=50)), out=writer, err=writer)
+    os.close(writer)
+    with os.fdopen(reader) as lines:
+        assert lines.readline()
+    done = process.ended()
+    assert (done.status, done.out, done.err) == (0, "", "")
     assert len((here / "runs/line/metrics.jsonl").read_text().splitlines()) == 50
     assert (here / "runs/line/model.safetensors").is_file()
 

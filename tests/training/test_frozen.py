@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from conftest import REPOSITORY, Document, Outcome, linear
+from conftest import Document, Outcome, linear
+from forking import start
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import FrozenMoved, Interrupted, RunError
@@ -62,10 +61,9 @@ def test_the_proof_is_of_the_weights_that_are_kept(write: Write, train: Document
 
 
 def test_a_line_on_stderr_says_so(write: Write) -> None:
-    command = [sys.executable, "-m", "cli", "train", write(document())]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
-    assert done.returncode == 0
-    assert "\nfrozen: 7 tensors (22 numbers) as before, sha256 " in done.stderr
+    done = start("train", write(document())).ended()
+    assert done.status == 0
+    assert "\nfrozen: 7 tensors (22 numbers) as before, sha256 " in done.err
 
 
 def test_without_freeze_there_is_nothing_to_prove(write: Write, caplog: pytest.LogCaptureFixture) -> None:

@@ -12,18 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import REPOSITORY, Outcome, linear
-
-LIMIT = 120.0  # seconds, on a busy machine; a few on a quiet one
-
-
-def command(*arguments: str | Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, REPOSITORY / "cli.py", "train", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+from forking import LIMIT, start
 
 
 def workers(launcher: int) -> list[int]:
@@ -41,16 +30,16 @@ def workers(launcher: int) -> list[int]:
 
 def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[..., str], here: Path) -> None:
     write(linear(train={"epochs": 100_000, "batch_size": 4}))
-    launcher = command("spec.json", "--processes", "2", "--out", "run")
+    launcher = start("train", "spec.json", "--processes", "2", "--out", "run")
     until = time.monotonic() + LIMIT
     while not (here / "run/metrics.jsonl").is_file() and time.monotonic() < until:
         time.sleep(0.05)
     started = workers(launcher.pid)
     assert len(started) == 2
     os.kill(started[1], signal.SIGKILL)
-    _, said = launcher.communicate(timeout=LIMIT)
-    assert launcher.returncode == 1
-    lines = [line for line in said.splitlines() if not line.startswith(("epoch", "every"))]
+    done = launcher.ended()
+    assert done.status == 1
+    lines = [line for line in done.err.splitlines() if not line.startswith(("epoch", "every"))]
     assert len(lines) == 2
     assert lines[0].endswith("of 2 was killed by SIGKILL; the others have been ended")
     assert not [worker for worker in started if Path(f"/proc/{worker}").exists()]
@@ -58,14 +47,14 @@ def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[...,
 
 def test_a_signal_to_the_launcher_leaves_a_checkpoint(write: Callable[..., str], here: Path) -> None:
     write(linear(train={"epochs": 100_000, "batch_size": 4}))
-    launcher = command("spec.json", "--processes", "2", "--out", "run")
+    launcher = start("train", "spec.json", "--processes", "2", "--out", "run")
     until = time.monotonic() + LIMIT
     while not (here / "run/metrics.jsonl").is_file() and time.monotonic() < until:
         time.sleep(0.05)
-    launcher.send_signal(signal.SIGTERM)
-    _, said = launcher.communicate(timeout=LIMIT)
-    assert launcher.returncode == 143
-    lines = [line for line in said.splitlines() if not line.startswith(("epoch", "every"))]
+    launcher.send(signal.SIGTERM)
+    done = launcher.ended()
+    assert done.status == 143
+    lines = [line for line in done.err.splitlines() if not line.startswith(("epoch", "every"))]
     assert len(lines) == 2
     assert lines[0].startswith("interrupted: in epoch")
     assert (here / "run/checkpoints/last.pt").is_file()

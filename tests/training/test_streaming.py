@@ -21,6 +21,7 @@ from photographs import AUGMENTATION, pets, take
 from test_killed import counted, halved, in_a_child
 
 from conftest import REPOSITORY, Document, Outcome, linear
+from forking import Started, start
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.progress import TrainingProgress
@@ -154,23 +155,11 @@ def test_a_corrupt_image_ends_the_training_by_its_name(workers: int, zoo: Zoo, w
     assert "Traceback" not in outcome.err
 
 
-def started(*arguments: str) -> subprocess.Popen[str]:
-    """Start a training in a group of processes of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", "train", *arguments, "--device", "cpu"],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-
-
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
+def workers_of(process: Started) -> list[int]:
     """Wait for the workers of a training that has begun its steps, and return them."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     for _ in range(600):
-        assert process.poll() is None, process.communicate()[1]
+        assert process.runs, process.ended().err
         found = [int(number) for number in children.read_text().split()]
         if len(found) == 2 and Path("runs/pets/metrics.jsonl").is_file():
             return found
@@ -190,30 +179,32 @@ def long(write: Write, here: Path) -> Document:
 
 
 def test_a_worker_that_is_killed_is_told_and_the_training_goes_on_from_there(long: Document, write: Write) -> None:
-    process = started("spec.json")
+    process = start("train", "spec.json", "--device", "cpu")
     workers_of(process)
-    while process.poll() is None:  # the first one may have done its work, so that nobody misses it
+    while process.runs:  # the first one may have done its work, so that nobody misses it
         for worker in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             with suppress(ProcessLookupError):
                 os.kill(int(worker), signal.SIGKILL)
         time.sleep(0.2)
-    err = process.communicate()[1]
-    assert process.returncode == 2, err
+    done = process.ended()
+    err = done.err
+    assert done.status == 2, err
     assert "a process that reads rows has died" in err
     assert "zoo train --resume runs/pets" in err
     assert "Traceback" not in err
-    done = len(Path("runs/pets/metrics.jsonl").read_text().splitlines())
+    rows = len(Path("runs/pets/metrics.jsonl").read_text().splitlines())
     record = torch.load("runs/pets/checkpoints/last.pt", weights_only=True)
-    assert record["epoch"] >= done - 1
+    assert record["epoch"] >= rows - 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_ends_them_quietly_with_a_checkpoint(number: signal.Signals, long: Document) -> None:
-    process = started("spec.json")
+    process = start("train", "spec.json", "--device", "cpu")
     workers = workers_of(process)
     os.killpg(process.pid, number)
-    err = process.communicate(timeout=120)[1]
-    assert process.returncode == 128 + number, err
+    done = process.ended()
+    err = done.err
+    assert done.status == 128 + number, err
     assert "Traceback" not in err
     assert "zoo train --resume runs/pets" in err
     assert Path("runs/pets/checkpoints/last.pt").is_file()
@@ -262,13 +253,19 @@ def peak() -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
 
 
-checked = check_file("spec.json", sys.argv[1:])
-next(iter(open_splits(checked, find_device("cpu"), ["test"])["test"].batches([0], 1)))  # imports what reading needs
+def read(*changes: str) -> None:
+    rows = open_splits(check_file("spec.json", changes), find_device("cpu"), ["train"])["train"]
+    for start in range(0, len(rows), 8):
+        next(iter(rows.batches([start], 8)))
+
+
+streamed = ("data.memory=20", "data.workers=0")
+test = open_splits(check_file("spec.json", streamed), find_device("cpu"), ["test"])["test"]
+next(iter(test.batches([0], 1)))  # imports what reading needs
 before = peak()
-rows = open_splits(checked, find_device("cpu"), ["train"])["train"]
-for start in range(0, len(rows), 8):
-    next(iter(rows.batches([start], 8)))
-print((peak() - before) // 1024)
+for changes in (streamed, ("data.memory=1000",)):
+    read(*changes)
+    print((peak() - before) // 1024)
 """
 
 
@@ -282,11 +279,9 @@ def test_the_memory_of_a_stream_does_not_grow_with_the_folder(write: Write, here
     write(pets(data__transforms=resized, data__augmentation=[], data__validation=None, model__layers=layers))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 
-    def peak(*changes: str) -> int:
-        command = [sys.executable, "-c", PEAK, *changes]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
-
+    command = [sys.executable, "-c", PEAK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    streaming, whole = map(int, done.stdout.split())
     held = 120 * 3 * 400 * 400 * 4 // 2**20  # MiB: 219
-    whole, streaming = peak("data.memory=1000"), peak("data.memory=20", "data.workers=0")
     assert held <= whole < held + 200  # MiB, whatever the folder: what is decoded at a time
     assert streaming < held // 3

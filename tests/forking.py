@@ -1,0 +1,78 @@
+"""Commands in processes forked from this one, which spares them the seconds of imports; start-up has its own tests."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import cli
+from conftest import Outcome
+
+LIMIT = 120.0  # seconds that a command has to end, on a busy machine
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that runs in a process, and a group, of its own."""
+
+    process: BaseProcess
+    out: Path
+    err: Path
+
+    @property
+    def pid(self) -> int:
+        """The id of the process, and of its group."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether the command has not ended yet."""
+        return self.process.is_alive()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process alone."""
+        os.kill(self.pid, number)
+
+    def ended(self) -> Outcome:
+        """Wait for the end, and return what the command did; a signal that killed it is a negative status."""
+        self.process.join(LIMIT)
+        status = self.process.exitcode
+        assert status is not None, "the command does not end"
+        return Outcome(status, self.out.read_text(encoding="utf-8"), self.err.read_text(encoding="utf-8"))
+
+
+def start(*arguments: str | Path, err: int | None = None, out: int | None = None) -> Started:
+    """Start a command of zoo in the current folder.
+
+    Args:
+        arguments: behind `zoo`.
+        err: the file descriptor of its standard error; a file otherwise.
+        out: likewise of its standard output.
+    """
+    count = len(list(Path.cwd().glob(".said*")))
+    said = Path.cwd() / f".said{count}"
+    said.mkdir()
+    files = (said / "out", said / "err")
+    for file in files:
+        file.touch()
+    process = multiprocessing.get_context("fork").Process(target=_run, args=(arguments, files, (out, err)))
+    process.start()
+    return Started(process, *files)
+
+
+def _run(arguments: tuple[str | Path, ...], files: tuple[Path, Path], given: tuple[int | None, int | None]) -> None:
+    os.setsid()
+    for number, (file, descriptor) in enumerate(zip(files, given, strict=True), start=1):
+        os.dup2(os.open(file, os.O_WRONLY) if descriptor is None else descriptor, number)
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115  # as long as the process
+    logging.getLogger().handlers.clear()  # pytest's
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = ["zoo", *map(str, arguments)]
+    cli.main()
