@@ -69,7 +69,7 @@ class Memory:
     optimizer: int | None
     """None where the state has another size than the weights."""
     activations: int | None
-    """None where a sequence has no longest, or where a known architecture does not say what stands inside."""
+    """None where a sequence has no longest."""
 
     @property
     def total(self) -> int | None:
@@ -154,12 +154,15 @@ def _momentum(optimizer: Strict) -> int:
 
 
 def _activations(steps: tuple[PlacedLayer, ...], batch: int) -> int | None:
-    if any(placed.layer.whole for placed in steps):
-        return None
     try:
-        return sum(_bytes(placed.result, batch) for placed in steps)
+        return sum(_made(placed, batch) for placed in steps)
     except TypeError:
         return None
+
+
+def _made(placed: PlacedLayer, batch: int) -> int:
+    numbers = placed.layer.made(placed.input)
+    return _bytes(placed.result, batch) if numbers is None else batch * numbers * FLOAT
 
 
 def _bytes(value: Value, batch: int) -> int:

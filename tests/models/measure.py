@@ -11,8 +11,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 from torchvision.models import get_model, get_model_weights, list_models
@@ -75,6 +77,33 @@ def multiply_adds(model: nn.Module, side: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
+class Making(TorchDispatchMode):
+    """Counts the numbers that torch makes: the floats of every tensor with memory of its own."""
+
+    def __init__(self, *there: Tensor) -> None:
+        super().__init__()
+        self.numbers = 0
+        self._kept = {tensor.untyped_storage()._cdata: tensor for tensor in there}
+
+    # Any: whatever torch's operators take and give.
+    def __torch_dispatch__(self, operator: Any, types: Any, inputs: Any = (), options: Any = None) -> Any:
+        given = operator(*inputs, **(options or {}))
+        for tensor in tree_leaves(given):
+            if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                memory = tensor.untyped_storage()._cdata
+                self.numbers += 0 if memory in self._kept else tensor.numel()
+                self._kept.setdefault(memory, tensor)
+        return given
+
+
+def made(model: nn.Module, side: int) -> int:
+    """Return how many numbers one row makes in training: torch keeps nearly all of them for the gradient."""
+    model, rows = model.to("meta").train(), torch.zeros(2, 3, side, side, device="meta")
+    with torch.no_grad(), Making(rows, *model.parameters(), *model.buffers()) as making:
+        model(rows)
+    return making.numbers // 2
+
+
 def parameters(model: nn.Module) -> dict[str, tuple[int, ...]]:
     """Return the sizes of every learned tensor."""
     return {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
@@ -101,6 +130,7 @@ def entry(name: str) -> Entry:
     least = max(smallest(model, 1, False) or 224, smallest(model, 2, True) or 224)
     alone = 1 if sides else smallest(model, 1, True)
     one, two = (multiply_adds(undrawn(name, num_classes=classes), usual) for classes in (1, 2))
+    first, second = (made(undrawn(name, num_classes=classes), usual) for classes in (1, 2))
     return Entry(
         name=name,
         segments=name in SEGMENTING,
@@ -112,6 +142,7 @@ def entry(name: str) -> Entry:
         alone=least if alone == least else alone,
         sides=sides,
         cost=(usual, 2 * one - two, two - one),
+        made=(2 * first - second, second - first),
         tensors=packed(parameters(model)),
     )
 

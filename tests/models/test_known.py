@@ -17,7 +17,9 @@ from torch import hub, nn
 from torchvision.models import get_model, get_model_weights
 
 from conftest import REPOSITORY
-from measure import NAMES, SEGMENTING, accepts, heads, multiply_adds, parameters, undrawn, zeroed
+from measure import NAMES, SEGMENTING, accepts, heads, made, multiply_adds, parameters, undrawn, zeroed
+from zoo.check import check_file
+from zoo.costs import costs
 from zoo.errors import DataError, ShapeError
 from zoo.models.known import Architecture, torchvision
 from zoo.models.table import Entry, find, names
@@ -210,6 +212,18 @@ def test_what_is_no_image_of_three_colours_is_refused(shape: Shape, message: str
 def test_the_multiply_adds_are_those_that_torch_counts(name: str) -> None:
     side = known(name).cost[0]
     assert architecture(name).multiply_adds(images(side)) == multiply_adds(undrawn(name, num_classes=5), side)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "fcn_resnet50"])
+def test_the_numbers_made_in_training_are_those_that_torch_makes(name: str) -> None:
+    side = known(name).cost[0]
+    assert architecture(name).made(images(side)) == made(undrawn(name, num_classes=5), side)
+
+
+def test_the_memory_of_a_training_is_told_for_a_known_model() -> None:
+    memory = costs(check_file("resnet50_finetune")).memory
+    assert memory.activations == 32 * known("resnet50").made[0] * 4 + 32 * 2 * known("resnet50").made[1] * 4
+    assert memory.total is not None
 
 
 def test_a_model_is_torchvisions_own_with_its_names_and_its_draws() -> None:

@@ -117,6 +117,10 @@ class Layer(Strict):
             value = value[0]
         return self.multiply_adds(value)
 
+    def made(self, shape: Shape) -> int | None:
+        """Return how many numbers one row of `shape` makes in training; None where they are those that come out."""
+        return None
+
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return the fewest rows of `shape` that torch trains this layer on."""
         return 1

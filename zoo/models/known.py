@@ -134,6 +134,12 @@ class Architecture(Layer):
         height, width = shape.row[1:]
         return (trunk + each * self._outputs) * height * width // side**2
 
+    def made(self, shape: Shape) -> int:
+        """Return what was measured at the same size as the multiply-adds; at others, in proportion."""
+        side, (trunk, each) = self.entry.cost[0], self.entry.made
+        height, width = shape.row[1:]
+        return (trunk + each * self._outputs) * height * width // side**2
+
     def smallest_training_batch(self, shape: Shape) -> int:
         """Return 2 where a batch norm sees a single value of each row."""
         alone = self.entry.alone

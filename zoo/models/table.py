@@ -43,6 +43,8 @@ class Entry:
     """The one height and width that it takes with weights, and without ("" as the name); empty where it takes any."""
     cost: tuple[int, int, int]
     """Height and width; multiply-adds of a row at that size without the classes; and for each class."""
+    made: tuple[int, int]
+    """Numbers that a row makes in training at that size, without the classes; and for each class."""
     tensors: str
     """The learned tensors, without weights."""
 
