@@ -77,11 +77,11 @@ def multiply_adds(model: nn.Module, side: int) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-class Making(TorchDispatchMode):
+class Making(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     """Counts the numbers that torch makes: the floats of every tensor with memory of its own."""
 
     def __init__(self, *there: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch
         self.numbers = 0
         self._kept = {tensor.untyped_storage()._cdata: tensor for tensor in there}
 
@@ -99,7 +99,8 @@ class Making(TorchDispatchMode):
 def made(model: nn.Module, side: int) -> int:
     """Return how many numbers one row makes in training: torch keeps nearly all of them for the gradient."""
     model, rows = model.to("meta").train(), torch.zeros(2, 3, side, side, device="meta")
-    with torch.no_grad(), Making(rows, *model.parameters(), *model.buffers()) as making:
+    making = Making(rows, *model.parameters(), *model.buffers())
+    with torch.no_grad(), making:
         model(rows)
     return making.numbers // 2
 
