@@ -33,7 +33,7 @@ BANDS = ("zeros, ones, smallest and largest side by side", "noise")
 PROBES_NAME = "probes"
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
 TRUTH = 12_000_000_000  # multiply-adds of float64 for the truth, about a second of one core
-AT_ONCE = 8  # rows that are computed at a time, where only memory depends on it
+AT_ONCE = 8  # rows that are computed at a time in float64, and twice as many in float32: memory depends on it
 AT_ONCE_WORK = 8_000_000_000  # multiply-adds at a time, for the same reason
 
 
@@ -120,8 +120,8 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     probe = _bands(rows, values) if spared else probe_rows(rows, values)
     names = BANDS if spared else PROBES
     with evaluating(module):
-        alone = {length: _answers(module, cut, at_once) for length, cut in cuts.items()} if spared else {}
-        owns = () if probe is None else _answers(module, probe, at_once if spared else len(probe))
+        alone = {length: _answers(module, cut, 2 * at_once) for length, cut in cuts.items()} if spared else {}
+        owns = () if probe is None else _answers(module, probe, 2 * at_once if spared else len(probe))
         with doubled(module) as double:
             truths = {length: _truth(double, cut, at_once) for length, cut in cuts.items()}
             asked = [] if probe is None else [Question(PROBES_NAME, probe, (), owns, names)]

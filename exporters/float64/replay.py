@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
@@ -100,8 +101,8 @@ class Replay:
         return values[name] if name in values else self._constant(name)
 
     def _constant(self, name: str) -> Tensor:
-        tensor = torch.tensor(numpy_helper.to_array(self._constants[name]))
-        return tensor.double() if tensor.is_floating_point() else tensor
+        array = numpy_helper.to_array(self._constants[name])
+        return torch.from_numpy(array.astype(np.float64)) if array.dtype.kind == "f" else torch.tensor(array)
 
 
 def _used(node: NodeProto) -> set[str]:
