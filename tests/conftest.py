@@ -32,6 +32,11 @@ def pytest_collection() -> Generator[None, object, object]:
     return collected
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that no worker waits in the end for another one's."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_unconfigure() -> None:
     """Let the process end as it would; nanobind tells of objects that no collector may free."""
     gc.unfreeze()
@@ -103,6 +108,13 @@ def linear(**changes: object) -> Document:
             here = here[owner]
         here[key] = value
     return document
+
+
+def noise(rows: int, size: list[int], classes: int = 3, **options: object) -> Document:
+    """Data of random pixels as numbers between 0 and 1, in so many classes."""
+    transforms = [{"type": "ToDtype", "dtype": "float32", "scale": True}]
+    described = {"type": "FakeImages", "size": rows, "image_size": size, "num_classes": classes}
+    return {**described, "transforms": transforms, **options}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ NEEDS_DATA = ("mnist_mlp.json", "fashion_mlp.json")
 OF_REAL_DATA = ("mnist_mlp", "fashion_mlp")
 
 
+@pytest.mark.long
 def test_the_commands_of_the_readme_run_one_after_the_other(
     zoo: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

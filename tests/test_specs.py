@@ -79,12 +79,14 @@ def test_three_outputs_for_a_single_target_are_refused_as_the_accident_they_are(
     assert "MSELoss compares (N, 3) of the model with targets (N, 1)" in done.out
 
 
+@pytest.mark.long
 def test_digits_are_recognised_as_well_as_in_the_tutorial(zoo: Zoo, here: Path, real_data: Path) -> None:
     done = zoo("train", REPOSITORY / "specs" / "mnist_mlp.json", "--set", f"data.root={real_data}", "--json")
     assert done.status == 0, done.err
     assert json.loads(done.out)["metrics"]["test_accuracy"] >= 0.923
 
 
+@pytest.mark.long
 def test_articles_are_measured_after_every_epoch_and_learned(zoo: Zoo, here: Path, real_data: Path) -> None:
     done = zoo("train", REPOSITORY / "specs" / "fashion_mlp.json", "--set", f"data.root={real_data}")
     assert done.status == 0, done.err

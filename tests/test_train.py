@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from test_exact import checked, trained
 
-from conftest import Document, linear
+from conftest import Document, linear, noise
 
 LAYERS: list[Document] = [
     {"type": "Flatten"},
@@ -64,14 +64,7 @@ OPTIONS: dict[str, Document] = {
 def weights(changes: dict[str, Any]) -> bytes:
     """The weights that a training keeps, of a small spec with these changes."""
     document = linear(
-        data={
-            "type": "FakeImages",
-            "size": 33,
-            "image_size": [3, 6, 6],
-            "num_classes": 3,
-            "validation": 0.2,
-            "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
-        },
+        data=noise(33, [3, 6, 6], validation=0.2),
         model__layers=LAYERS,
         loss={"type": "CrossEntropyLoss"},
         metrics=[{"type": "Accuracy"}],

@@ -23,7 +23,7 @@ import torch
 from photographs import pets, take
 from test_killed import halved
 
-from conftest import Document, linear
+from conftest import Document, linear, noise
 from zoo.check import check, check_file
 from zoo.destination import Destination
 from zoo.errors import UsageError
@@ -130,15 +130,7 @@ def images(**changes: Any) -> Document:
     """A spec with all that draws at random or remembers."""
     document: Document = {
         "name": "small",
-        "data": {
-            "type": "FakeImages",
-            "size": 22,
-            "image_size": [1, 6, 6],
-            "num_classes": 3,
-            "validation": 0.2,
-            "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
-            "augmentation": [{"type": "RandomCrop", "size": 6, "padding": 1}],
-        },
+        "data": noise(22, [1, 6, 6], validation=0.2, augmentation=[{"type": "RandomCrop", "size": 6, "padding": 1}]),
         "model": {
             "layers": [
                 {"type": "Conv2d", "out_channels": 4, "kernel_size": 3},
@@ -266,6 +258,7 @@ def _saving_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_saving_always")
 def test_killed_trainings_go_on_to_the_same_bits(write: Callable[..., str], here: Path) -> None:
     write(images())
@@ -477,6 +470,7 @@ def test_sharded_trainings_give_the_curve_of_one_process_and_its_files(write: Ca
         torch.testing.assert_close(two["model"][name], tensor, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_saving_always")
 def test_a_killed_sharded_training_goes_on_in_any_number_of_processes(write: Callable[..., str], here: Path) -> None:
     write(sharded())

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from conftest import Document, linear
+from conftest import Document, linear, noise
 from zoo.build import initialized_model, load_rows
 from zoo.check import CheckedSpec, check
 from zoo.source import Source, read_source
@@ -23,7 +23,6 @@ from zoo.training.state import State
 from zoo.training.watching import Moment, Row
 
 CPU = torch.device("cpu")
-TO_FLOAT = {"type": "ToDtype", "dtype": "float32", "scale": True}
 SGD = {"type": "SGD", "lr": 0.01}
 MOMENTUM = {"type": "SGD", "lr": 0.01, "momentum": 0.9, "nesterov": True, "weight_decay": 0.001}
 ADAM = {"type": "Adam"}
@@ -58,10 +57,6 @@ class Silent:
         pass
 
 
-def images(size: list[int], rows: int) -> Document:
-    return {"type": "FakeImages", "size": rows, "image_size": size, "num_classes": 10, "transforms": [TO_FLOAT]}
-
-
 def checked(document: Document) -> CheckedSpec:
     return check(Source("spec.json", "", document))
 
@@ -69,7 +64,7 @@ def checked(document: Document) -> CheckedSpec:
 def classifying(layers: list[Document], size: list[int], **changes: Any) -> CheckedSpec:
     """A spec of 200 steps: 4 epochs of 50, the last of them smaller."""
     written: Document = {"loss": {"type": "CrossEntropyLoss"}, "metrics": [], "train": {"epochs": 4, "batch_size": 8}}
-    return checked(linear(data=images(size, 397), model__layers=layers, **(written | changes)))
+    return checked(linear(data=noise(397, size, 10), model__layers=layers, **(written | changes)))
 
 
 def trained(spec: CheckedSpec) -> tuple[State, Training]:
@@ -180,7 +175,7 @@ def resnet18(narrower: int, steps: int, optimizer: Document | None = None) -> Ch
     for layer in document["model"]["layers"]:
         for width in layer.keys() & {"out", "out_channels"}:
             layer[width] //= narrower
-    changes = {"data": images([3, 32, 32], 200), "train": {"steps": steps, "batch_size": 4}}
+    changes = {"data": noise(200, [3, 32, 32], 10), "train": {"steps": steps, "batch_size": 4}}
     return checked(document | changes | ({} if optimizer is None else {"optimizer": optimizer}))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from conftest import Document, linear
+from conftest import Document, linear, noise
 from zoo import files
 from zoo.check import check_file
 from zoo.destination import Destination
@@ -44,15 +44,7 @@ LAYERS = [
 
 def document() -> Document:
     """A spec with all that draws at random or remembers."""
-    images = {
-        "type": "FakeImages",
-        "size": 88,
-        "image_size": [1, 3, 3],
-        "num_classes": 3,
-        "validation": 0.1,
-        "transforms": [{"type": "ToDtype", "dtype": "float32", "scale": True}],
-        "augmentation": [{"type": "RandomHorizontalFlip"}],
-    }
+    images = noise(88, [1, 3, 3], validation=0.1, augmentation=[{"type": "RandomHorizontalFlip"}])
     train = {"epochs": 3, "batch_size": 4, "accumulation": 2, "ema": 0.9, "early_stopping": {"patience": 9}}
     scheduler = {"type": "StepLR", "step_size": 7, "interval": "step"}
     return linear(

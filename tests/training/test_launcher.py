@@ -11,8 +11,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from conftest import REPOSITORY, Outcome, linear
 from forking import LIMIT, start
+
+pytestmark = pytest.mark.long
 
 
 def workers(launcher: int) -> list[int]:
