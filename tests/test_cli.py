@@ -314,10 +314,11 @@ def interrupt(number: signal.Signals, here: Path) -> tuple[int, str]:
     return done.status, done.err
 
 
+@pytest.mark.long
 def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bits(
     zoo: Zoo, write: Write, here: Path
 ) -> None:
-    write(linear(train__epochs=4000))
+    write(linear(train__epochs=2000))
     assert zoo("train", "spec.json", "--out", "undisturbed").status == 0
     undisturbed = (here / "undisturbed" / "model.safetensors").read_bytes()
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -331,7 +332,7 @@ def test_an_interrupted_training_keeps_a_checkpoint_that_resumes_to_the_same_bit
         assert zoo("train", "--resume", "line").status == 0
         assert (run / "model.safetensors").read_bytes() == undisturbed
         rows = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-        assert rows == list(range(1, 4001))
+        assert rows == list(range(1, 2001))
         shutil.rmtree(run)
 
 
@@ -419,6 +420,7 @@ def test_help_names_the_command_as_a_person_types_it() -> None:
     assert done.stdout.startswith("Usage: zoo [OPTIONS] COMMAND")
 
 
+@pytest.mark.long
 def test_make_demo_ends_with_learned_weights_beside_true_ones_and_the_proof(here: Path) -> None:
     shutil.copytree(REPOSITORY / "specs", here / "specs")
     spec = here / "specs" / "linear3.json"
