@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,3 +254,18 @@ def test_an_override_leaves_the_source_as_it_was(write: Write) -> None:
 def test_a_value_that_is_not_written_is_placed_at_its_owner(write: Write) -> None:
     source = read_source(write(linear()))
     assert source.place(("train", "seed")) == source.place(("train",))
+
+
+def test_what_is_there_and_is_no_file_is_not_told_to_be_absent(here: Path) -> None:
+    os.mkfifo("pipe.json")
+    Path("link.json").symlink_to("nowhere")
+    Path("loop.json").symlink_to("loop.json")
+    for reference, what in (
+        ("pipe.json", "is no regular file"),
+        ("/dev/null", "is no regular file"),
+        ("link.json", "is a link to nothing"),
+        ("loop.json", "is a link to nothing"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            find_spec(reference)
+        assert refused.value.message == f"{reference} {what}"

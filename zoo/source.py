@@ -93,7 +93,7 @@ def find_spec(reference: str) -> FilePath:
     """Return the file a person means by `reference`: a path, or the name of a spec of the zoo.
 
     Raises:
-        UsageError: there is no such file and no such name.
+        UsageError: there is no such file and no such name, or something else than a file.
     """
     if not reference:
         raise UsageError("the name of the spec is empty", "name a .json file, or a spec that `zoo list` shows")
@@ -107,6 +107,9 @@ def find_spec(reference: str) -> FilePath:
     named = catalog.path_of(reference)
     if named is not None:
         return named
+    if os.path.lexists(reference):
+        what = "is no regular file" if os.path.exists(reference) else "is a link to nothing"
+        raise UsageError(f"{echo(reference)} {what}", "name a .json file, or a spec that `zoo list` shows")
     raise UsageError(f"no such spec: {echo(reference)}", _meant(path))
 
 
