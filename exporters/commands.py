@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,8 @@ def benchmark(bundle: str | None, batches: tuple[int, ...], threads: int, second
     """Measure latency and throughput of torch and of each exported file, side by side."""
     from exporters.locating import find_bundle
 
+    if math.isnan(seconds):  # which is in every range
+        raise UsageError("--seconds is not a number", "write for example: --seconds 2")
     find_bundle(bundle)  # before torch is imported: a wrong name is told at once
 
     from exporters import telling

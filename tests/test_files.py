@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import resource
 import shutil
 import subprocess
@@ -213,3 +214,11 @@ def test_a_folder_of_a_person_beside_it_is_never_removed(tmp_path: Path) -> None
         pass
 
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_is_no_file_is_not_replaced_by_one(here: Path) -> None:
+    os.mkfifo("pipe")
+    with pytest.raises(OutputError, match="cannot write pipe: it is a device, a pipe or a socket"):
+        write_text(Path("pipe"), "text")
+    assert Path("pipe").is_fifo()
+    assert os.listdir() == ["pipe"]

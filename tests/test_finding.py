@@ -15,7 +15,7 @@ from conftest import REPOSITORY, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import UsageError
-from zoo.finding import find_run, split_run
+from zoo.finding import find_run, find_trained, split_run
 from zoo.progress import TrainingProgress
 from zoo.run import Run, evaluate_run
 from zoo.trainer import train_run
@@ -146,3 +146,12 @@ def test_a_wrong_name_is_told_before_torch_is_imported(here: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_file_of_a_run_is_not_read_as_a_spec(here: Path) -> None:
+    (here / "run").mkdir()
+    (here / "run" / "spec.json").write_text("{}")
+    (here / "run" / "model.safetensors").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match=r"run/model\.safetensors is a file of a run") as refused:
+        find_trained("run/model.safetensors")
+    assert refused.value.remedy == "name the run: run"

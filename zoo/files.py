@@ -51,6 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: the disk is full, read-only or forbids it; nothing half-written stays.
     """
     with writing(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OutputError(f"cannot write {path}: it is a device, a pipe or a socket", "give the name of a file")
         remove_abandoned(path.parent, path.name)
         temporary = path.with_name(f".{path.name}.{os.getpid()}{_WRITING}")
         held = _held(temporary)

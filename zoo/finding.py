@@ -46,6 +46,7 @@ def find_trained(reference: str | None, overrides: Sequence[str] = ()) -> Run:
         UsageError: there is no such run, a spec is named where a run is meant, or an override is not of the data.
     """
     if reference is not None and _is_spec(reference):
+        _refuse_part(Path(reference))
         require_whereabouts(find_spec(reference), overrides)
         _refuse_spec(reference)
     return find_run(reference, overrides)
@@ -55,6 +56,12 @@ def _is_spec(reference: str) -> bool:
     """Return whether this names a spec and no run."""
     named = Path(reference).is_file() or catalog.path_of(reference) is not None
     return named and not (Path(reference) / "spec.json").is_file() and newest_run(reference) is None
+
+
+def _refuse_part(file: Path) -> None:
+    """Refuse a file of a run where the run is meant."""
+    if file.suffix != ".json" and (file.parent / "spec.json").is_file():
+        raise UsageError(f"{file} is a file of a run, not a run", f"name the run: {file.parent}")
 
 
 def _refuse_spec(reference: str) -> NoReturn:

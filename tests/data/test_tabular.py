@@ -100,6 +100,13 @@ def test_a_typed_row_that_does_not_fit_is_refused(file: Path, text: str, message
     assert (refusal.value.message, refusal.value.remedy) == (message, remedy)
 
 
+@pytest.mark.parametrize("cell", ["1e39", "-3.5e38"])
+def test_a_number_that_float32_cannot_hold_is_called_so(cell: str) -> None:
+    with pytest.raises(DataError) as refusal:
+        read_rows([f"1,{cell}"], 2)
+    assert refusal.value.message == f"row '1,{cell}': {cell!r} is not finite in float32"
+
+
 def test_what_is_the_path_of_no_file_is_not_read_as_a_row(file: Path) -> None:
     file.write_text("1,2\n", encoding="utf-8")
     for text, message, remedy in (

@@ -60,3 +60,8 @@ def test_a_folder_without_a_certificate_is_for_the_proof_to_refuse(here: Path) -
 def test_the_bundle_of_a_run_goes_below_the_run_and_of_a_spec_below_export(here: Path) -> None:
     assert usual_place(Run(Path("runs/one"))) == Path("runs/one/export")
     assert usual_place(find_source("linear3", (), untrained=True)) == Path("export/linear3")
+
+
+def test_a_time_that_is_no_number_is_refused(zoo: Callable[..., Outcome], here: Path) -> None:
+    done = zoo("benchmark", "--seconds", "nan")
+    assert (done.status, done.err.splitlines()[0]) == (2, "error: --seconds is not a number")

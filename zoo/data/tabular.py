@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from pathlib import Path
 
 from zoo.data.paths import refuse_path
@@ -56,8 +57,10 @@ def _row(name: str, said: tuple[str, str, str], cells: Sequence[str], width: int
     place, aside, remedy = said
     numbers = [_number(cell) for cell in cells]
     for cell, number in zip(cells, numbers, strict=True):
-        if number is None or not abs(number) <= LARGEST:
+        if number is None or not isfinite(number):
             raise DataError(f"{place}: {cell.strip()!r} is not a finite number{aside}", remedy)
+        if abs(number) > LARGEST:
+            raise DataError(f"{place}: {cell.strip()!r} is not finite in float32", "give a smaller number")
     if len(cells) != width:
         raise DataError(f"{place}: {len(cells)} numbers, but the model takes {width}", f"write {width} numbers")
     return name, [number for number in numbers if number is not None]
