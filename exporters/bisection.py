@@ -17,7 +17,7 @@ from exporters.float64.replay import Replay
 from exporters.golden import Golden
 from exporters.subject import PREPROCESSING, Subject
 from exporters.tolerance import GRAPH_LIMIT
-from zoo.placing import PlacedLayer
+from zoo.placed import PlacedLayer
 from zoo.training.evaluation import evaluating
 
 

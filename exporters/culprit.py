@@ -13,7 +13,7 @@ from exporters.subject import TRACED_ROWS
 from zoo.checked import CheckedSpec
 from zoo.graph import layer_module
 from zoo.layers.layer import Layer, kind
-from zoo.placing import PlacedLayer
+from zoo.placed import PlacedLayer
 from zoo.shapes import Shape, Value
 
 # Any: tensors, or nested tuples of tensors.

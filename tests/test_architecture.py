@@ -30,7 +30,7 @@ FLOORS = (
     ("zoo.choice", "zoo.source"),
     ("zoo.inheritance", "zoo.templates"),
     ("zoo.transforms", "zoo.layers", "zoo.losses", "zoo.metrics", "zoo.optimizers", "zoo.initializers"),
-    ("zoo.schedulers", "zoo.train", "zoo.export"),
+    ("zoo.schedulers", "zoo.train", "zoo.export", "zoo.placed"),
     ("zoo.data", "zoo.models", "zoo.placing"),
     ("zoo.diagnosis",),
     ("zoo.spec", "zoo.search"),

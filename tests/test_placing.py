@@ -11,7 +11,8 @@ from wrong import dense, rows, told
 from zoo.build import build_model
 from zoo.check import check
 from zoo.checked import CheckedSpec
-from zoo.placing import THE_INPUT, shown
+from zoo.placed import THE_INPUT
+from zoo.placing import shown
 from zoo.shapes import Shape
 from zoo.source import Source
 

@@ -11,7 +11,7 @@ from zoo.layers.layer import kind
 from zoo.losses import Loss
 from zoo.losses.loss import Pairwise
 from zoo.metrics import Metric
-from zoo.placing import THE_INPUT
+from zoo.placed import THE_INPUT
 from zoo.shapes import class_axis
 
 

@@ -13,7 +13,8 @@ from zoo.data import Example, OptionError
 from zoo.errors import MOST_TOLD, DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
-from zoo.placing import INPUT_ID, PlacedLayer, Placer, nested
+from zoo.placed import PlacedLayer
+from zoo.placing import INPUT_ID, Placer, nested
 from zoo.search import unset
 from zoo.shapes import Shape
 from zoo.source import Source

@@ -9,7 +9,7 @@ from math import prod
 from zoo.data import Example
 from zoo.layers.layer import Sizes
 from zoo.patterns import selected
-from zoo.placing import THE_INPUT, PlacedLayer
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, class_axis
 from zoo.source import Source
 from zoo.spec import Spec, meaning_sha256

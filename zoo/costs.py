@@ -13,7 +13,8 @@ from math import prod
 from zoo.checked import CheckedSpec
 from zoo.layers.layer import kind
 from zoo.patterns import selected
-from zoo.placing import PlacedLayer, shown
+from zoo.placed import PlacedLayer
+from zoo.placing import shown
 from zoo.shapes import Shape, Value
 from zoo.strict import Strict
 

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from zoo.layers.layer import Layer
-from zoo.placing import THE_INPUT, PlacedLayer
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, Value
 
 

@@ -11,7 +11,7 @@ from pydantic_core import ValidationError
 from zoo.checked import CheckedSpec
 from zoo.errors import Path, ShapeError
 from zoo.layers.layer import Layer
-from zoo.placing import PlacedLayer
+from zoo.placed import PlacedLayer
 from zoo.shapes import Shape
 from zoo.source import Source
 

@@ -10,7 +10,8 @@ from zoo.checked import CheckedSpec
 from zoo.errors import Path
 from zoo.layers.layer import Layer, kind
 from zoo.origins import dotted, implied
-from zoo.placing import THE_INPUT, PlacedLayer, nested, shown
+from zoo.placed import THE_INPUT, PlacedLayer
+from zoo.placing import nested, shown
 
 MOST_BOXES = 48  # what one page shows legibly
 _JOINS = {"Add": "+", "Multiply": "×", "Concat": "cat"}

@@ -14,7 +14,7 @@ from zoo.checked import CheckedSpec
 from zoo.errors import UsageError
 from zoo.files import write_text
 from zoo.outline import Item, Outline, outline
-from zoo.placing import THE_INPUT
+from zoo.placed import THE_INPUT
 
 GAP = 18.0  # pixels between two boxes: an arrow
 PAD = 14.0  # between a frame and what it holds

@@ -5,64 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import NoReturn
 
 from zoo.errors import MOST_TOLD, Path, Problem, ShapeError, SizeError
-from zoo.layers.layer import Layer, Sizes, Tied, kind
+from zoo.layers.layer import Layer, Tied, kind
 from zoo.nearest import suggestion
+from zoo.placed import THE_INPUT, PlacedLayer, first_of, judge_uses
 from zoo.shapes import Shape, Value
 from zoo.source import Source
 
 MOST_STEPS = 10_000  # ten times the largest model people train; a Repeat of Repeats could stand for any number
 MOST_TENSORS = 100_000  # a layer of many layers, such as an LSTM, could have any number
-THE_INPUT = -1
-"""The step that gives the model's input."""
 INPUT_ID = "input"
 """What `from` calls the model's input."""
-
-
-@dataclass(frozen=True)
-class PlacedLayer:
-    """A layer where it stands: its name in the state dict, what goes in, and what comes out."""
-
-    name: str
-    layer: Layer
-    """With named sizes replaced by numbers."""
-    path: Path
-    """Where the spec declares it."""
-    inputs: tuple[int, ...]
-    """The steps that give what goes in; THE_INPUT for the model's input."""
-    values: tuple[Value, ...]
-    """What goes in."""
-    result: Value
-    """What comes out."""
-    tied: int | None = None
-    """The step whose weight it uses as its own."""
-    called: str = ""
-    """How a message calls it: by its id, or by the type that the spec writes."""
-
-    @property
-    def learned(self) -> dict[str, Sizes]:
-        """Return the sizes of each tensor that it learns itself, by its name in the state dict."""
-        own = self.layer.parameter_shapes(self.input)
-        if self.tied is not None:
-            del own["weight"]
-        return {f"{self.name}.{name}".lstrip("."): sizes for name, sizes in own.items()}
-
-    @property
-    def input(self) -> Shape:
-        """Return the first tensor that goes in."""
-        return _first(self.values[0])
-
-    @property
-    def output(self) -> Shape:
-        """Return the first tensor that comes out."""
-        return _first(self.result)
-
-
-def _first(value: Value) -> Shape:
-    return value if isinstance(value, Shape) else _first(value[0])
 
 
 @dataclass(frozen=True)
@@ -104,7 +59,7 @@ class Placer:
             last = self.chain(layers, path, (), THE_INPUT)
         except _Refused:
             return False
-        self._judge_uses(last)
+        self.problems += judge_uses(self.steps, self.source, last)
         return True
 
     def chain(self, layers: tuple[Layer, ...], path: Path, names: tuple[str, ...], step: int) -> int:
@@ -152,10 +107,10 @@ class Placer:
             layer, result = self._inferred(layer, values, path, said)
         except ShapeError as error:
             self._refuse_input(path, error, said, values)
-        self._tensors += len(layer.parameter_shapes(_first(values[0])))
+        self._tensors += len(layer.parameter_shapes(first_of(values[0])))
         if self._tensors > MOST_TENSORS:
             self._refuse(path, "type", f"the model has more than {MOST_TENSORS:,} tensors", "repeat fewer times")
-        tied = self._tied(layer, path, _first(values[0]))
+        tied = self._tied(layer, path, first_of(values[0]))
         called = speech.owner if speech else declared.id or kind(declared)
         self.steps.append(PlacedLayer(".".join(names), layer, path, inputs, values, result, tied, called))
         step = len(self.steps) - 1
@@ -229,77 +184,10 @@ class Placer:
         where = "is this one itself" if place == path else "stands below this one"
         return self._refuse(path, option, f'the layer "{name}" {where}', f"name one above, or {remedy}")
 
-    def _judge_uses(self, last: int) -> None:
-        """Refuse layers whose output nothing uses, and in-place layers that overwrite what another one reads."""
-        readers: dict[int, list[int]] = {}
-        for number, placed in enumerate(self.steps):
-            for given in placed.inputs:
-                readers.setdefault(given, []).append(number)
-        unused = (number for number in range(len(self.steps)) if number != last and number not in readers)
-        for placed in (self.steps[number] for number in islice(unused, MOST_TOLD)):
-            message = f"nothing uses the output of {placed.called}"
-            remedy = 'remove the layer, or name its id in another layer\'s "from"'
-            self.problems.append(self.source.problem((*placed.path, "type"), message, remedy))
-        self._judge_overwriting(readers)
-
-    def _judge_overwriting(self, readers: Mapping[int, list[int]]) -> None:
-        """Refuse an in-place layer where somebody else needs what it overwrites, for the output or for the gradient."""
-        memories = {THE_INPUT: _Memory(is_input=True, latest=max(readers.get(THE_INPUT, ()), default=THE_INPUT))}
-        for number, placed in enumerate(self.steps):
-            memory = memories[placed.inputs[0]]
-            if _in_place(placed.layer):
-                self._judge_harm(number, memory)
-            elif not placed.layer.shares_input:
-                memory = _Memory()
-            for given in placed.inputs:
-                if memories[given] is not memory and memories[given].reader is None:
-                    memories[given].reader = number
-            memory.latest = max(memory.latest, *readers.get(number, ()), number)
-            if memory.keeper is None and _keeps_output(placed.layer):
-                memory.keeper = number
-            memories[number] = memory
-
-    def _judge_harm(self, number: int, memory: _Memory) -> None:
-        placed = self.steps[number]
-        reader = memory.latest if memory.reader is None and memory.latest > number else memory.reader
-        if memory.is_input:
-            harm = "the model's input, which is the data's"
-        elif reader is not None:
-            harm = f"its input, which {self.steps[reader].called} reads too"
-        elif memory.keeper is not None:
-            harm = f"the output of {self.steps[memory.keeper].called}, which its gradient needs"
-        else:
-            return
-        message = f"{kind(placed.layer)} overwrites {harm}"
-        self.problems.append(self.source.problem((*placed.path, "inplace"), message, "remove inplace"))
-
-
-@dataclass
-class _Memory:
-    """What is known of a tensor's memory, which several steps may share, while the steps are gone through in order."""
-
-    is_input: bool = False
-    """Whether the model's input lies there."""
-    latest: int = THE_INPUT
-    """The last step that reads one of those that share it."""
-    reader: int | None = None
-    """The first step that reads it and does not share it."""
-    keeper: int | None = None
-    """The first step that computes its gradient from what lies there."""
-
 
 def _spot(problem: Problem) -> object:
     """Return where a problem stands in the text; a value of --set has no other place than its path."""
     return problem.place if problem.place.line else problem.path
-
-
-def _in_place(layer: Layer) -> bool:
-    return bool(getattr(layer, "inplace", False))
-
-
-def _keeps_output(layer: Layer) -> bool:
-    """Return whether torch computes the layer's gradient from its output."""
-    return layer.keeps_output or (_in_place(layer) and layer.keeps_output_in_place)
 
 
 def nested(layer: Layer) -> Iterator[tuple[Path, tuple[Layer, ...]]]:

@@ -10,7 +10,8 @@ from torch import nn
 
 from agreement import declared
 from zoo.graph import graph_module
-from zoo.placing import PlacedLayer, Placer
+from zoo.placed import PlacedLayer
+from zoo.placing import Placer
 from zoo.shapes import Shape
 from zoo.source import Source
 

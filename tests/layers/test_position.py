@@ -19,7 +19,7 @@ from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer
 from zoo.layers.position import sinusoids
-from zoo.placing import THE_INPUT, PlacedLayer
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, Value
 
 IMAGES = Shape("N", 3, 8, 12)

@@ -17,7 +17,7 @@ from drawing import EXAMPLES, REFUSALS, frozen, numbers, shapes
 from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer
-from zoo.placing import THE_INPUT, PlacedLayer
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, Value
 
 Document = dict[str, Any]  # JSON values

@@ -13,7 +13,7 @@ from zoo.errors import ShapeError
 from zoo.graph import graph_module
 from zoo.layers import Layer
 from zoo.layers.layer import Emitter, Function
-from zoo.placing import THE_INPUT, PlacedLayer
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import Shape, Value
 
 PLACE = "layer"  # the layer's name in the state dict

@@ -14,7 +14,7 @@ from zoo.eject.tables import table, tables_in
 from zoo.errors import ExportError
 from zoo.layers.layer import Layer
 from zoo.origins import implied
-from zoo.placing import PlacedLayer
+from zoo.placed import PlacedLayer
 
 PUT = '''
 def put(root: nn.Module, name: str, part: nn.Module | Tensor) -> None:

@@ -12,7 +12,7 @@ from zoo.errors import ExportError
 from zoo.layers.attention import CausalSelfAttention
 from zoo.layers.position import PositionalEmbedding, sinusoids
 from zoo.layers.rotary import Rotary, angles
-from zoo.placing import PlacedLayer
+from zoo.placed import PlacedLayer
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (sinusoids, angles)
 """Functions of torch alone, whose own text goes into the file."""
