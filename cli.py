@@ -49,7 +49,13 @@ for _command in (*specs.COMMANDS, *training.COMMANDS, *runs.COMMANDS, *exports.C
 
 
 def _speak_unicode() -> None:
-    """Read UTF-8 and nothing else; write what a narrow encoding has no letter for as an escape."""
+    """Read UTF-8 and nothing else; write what a narrow encoding has no letter for as an escape.
+
+    What is written to a stream that whoever started us has closed (zoo list >&-) goes nowhere.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -86,7 +92,8 @@ def _run() -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except OSError as error:  # a name that the system refuses, such as one of 400 characters
-        print(f"error: {error.strerror or error}: {str(error.filename)[:80]}", file=sys.stderr)
+        where = "the output" if error.filename is None else str(error.filename)[:80]
+        print(f"error: {error.strerror or error}: {where}", file=sys.stderr)
         print("   remedy: give another path", file=sys.stderr)
         return 2
     return 0

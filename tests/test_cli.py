@@ -394,6 +394,16 @@ def test_rows_come_from_standard_input_with_a_byte_order_mark_too(
     assert [record["input"] for record in json.loads(zoo("predict", "line", "-", "--json").out)] == ["1,2", "3,4"]
 
 
+def test_an_output_that_is_closed_or_full_is_no_traceback(here: Path) -> None:
+    def ran(redirection: str) -> tuple[int, str]:
+        script = f"{' '.join(command('schema'))} {redirection}"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=here)
+        return done.returncode, done.stderr
+
+    assert ran(">&-") == (0, "")
+    assert ran(">/dev/full") == (2, "error: No space left on device: the output\n   remedy: give another path\n")
+
+
 def test_a_closed_pipe_is_no_error(here: Path) -> None:
     script = f"{' '.join(command('schema'))} | head -n 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True, cwd=here)
