@@ -60,7 +60,7 @@ def _is_spec(reference: str) -> bool:
 
 def _refuse_part(file: Path) -> None:
     """Refuse a file of a run where the run is meant."""
-    if file.suffix != ".json" and (file.parent / "spec.json").is_file():
+    if file.is_file() and file.suffix != ".json" and (file.parent / "spec.json").is_file():
         raise UsageError(f"{file} is a file of a run, not a run", f"name the run: {file.parent}")
 
 
