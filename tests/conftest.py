@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import cli
 
@@ -25,6 +26,9 @@ def pytest_collection() -> Generator[None, object, object]:
     """Spare the garbage collector torch's modules and the collected tests: a sixth of the suite's time."""
     gc.disable()
     collected = yield
+    # torch.export makes torch believe in a GPU, for which a first gradient after it starts a thread; no process that a
+    # test forks could take gradients then.
+    torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]  # torch gives it no types
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)  # young objects, young and middle collections before the next older one
