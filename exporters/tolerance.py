@@ -23,7 +23,7 @@ GRAPH_LIMIT = 1e-6  # of S, in float64: constants of a graph are float32 where t
 LARGEST_OWN_ERROR = 1e-3  # of S; above it float32 itself does not know the answer
 FAR = 8.0  # times the S of held-out rows; a probe that is answered with more is far from what the model is made for
 SMALLEST_REACTION = 2e-2  # rms(f(x1) - f(x2)) over rms(f); below it any file would pass
-LEAST_REACTION = 1e-10  # below it float64 itself tells no row from another
+LEAST_REACTION = 16 * EPS  # below it float32 tells hardly one row from another
 
 EVERYTHING = "all batches"
 """The name of the comparison that pools the held-out batches."""

@@ -132,11 +132,11 @@ def test_trained_weights_that_say_nothing_stay_inconclusive(constant: Subject, t
         publish(trained, ["onnx"], Destination(tmp_path / "export"))
 
 
-def almost_constant(subject: Subject) -> Subject:
+def almost_constant(subject: Subject, size: float = 1e-5) -> Subject:
     """The model as a trained one whose answers differ from row to row in their last digits only."""
     module = copy.deepcopy(subject.module)
     with torch.no_grad():
-        module.get_parameter("4.weight").normal_(0, 1e-6, generator=torch.Generator().manual_seed(0))
+        module.get_parameter("4.weight").normal_(0, size, generator=torch.Generator().manual_seed(0))
         module.get_parameter("4.bias").add_(1)
     return dataclasses.replace(subject, module=module, origin="trained")
 
@@ -150,6 +150,14 @@ def test_trained_weights_that_say_little_are_proven_with_drawn_ones(constant: Su
     assert proof.drawn.reason.startswith("the output hardly reacts to the input")
     assert proof.decisions is not None
     assert verify(tmp_path / "export").passed
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_trained_weights_whose_answers_float32_hardly_tells_apart_are_not_published(
+    constant: Subject, tmp_path: Path
+) -> None:
+    with pytest.raises(ProofFailed, match=r"model\.onnx is inconclusive: the output hardly reacts to the input"):
+        publish(almost_constant(constant, 1e-8), ["onnx"], Destination(tmp_path / "export"))
 
 
 @pytest.mark.usefixtures("in_this_process")
