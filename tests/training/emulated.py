@@ -155,7 +155,7 @@ def _caller() -> str:
 class Gpu(_DummyBackendModule):
     """What torch asks of a module of its own for each kind of device."""
 
-    def synchronize(self) -> None:
+    def synchronize(self, device: torch.device) -> None:
         """Wait for nothing: all is done at once."""
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:

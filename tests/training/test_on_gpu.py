@@ -65,9 +65,10 @@ TRAININGS: dict[str, Document] = {
     "measured": images(metrics=[{"type": "Accuracy", "top_k": 2}, {"type": "Precision"}, {"type": "F1Score"}]),
     "frozen": {**images(), "freeze": ["0.*", "1.*"]},
     "mean": images(train={"epochs": 2, "batch_size": 8, "ema": 0.9}, scheduler=STEP),
+    "clipped": images(train={"epochs": 2, "batch_size": 8, "clip_grad_norm": 0.1}),
     "flipped": images(data=drawn("RandomHorizontalFlip")),
 }
-CAPTURED = ("linear", "mixed", "balanced", "frozen", "mean", "flipped")
+CAPTURED = ("linear", "mixed", "balanced", "frozen", "mean", "clipped", "flipped")
 CASES = [
     *((name, "plain", document) for name, document in TRAININGS.items()),
     *((f"{name}, captured", "captured", TRAININGS[name]) for name in CAPTURED),

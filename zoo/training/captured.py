@@ -6,8 +6,10 @@ The graph reads its batch from tensors of its own and leaves loss and gradients 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import torch
@@ -111,20 +113,33 @@ def graph_of(work: Callable[[], Tensor], device: torch.device) -> tuple[Callable
     Raises:
         RuntimeError: CUDA cannot capture it.
     """
-    graph = torch.cuda.CUDAGraph()
-    beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
-    beside.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(beside):
-        work()
-    torch.cuda.current_stream(device).wait_stream(beside)
-    with torch.cuda.graph(graph):
-        given = work()
+    with torch.cuda.device(device):
+        graph = torch.cuda.CUDAGraph()
+        beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch gives it no types
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside), _refusing_waits():
+            work()
+        torch.cuda.current_stream().wait_stream(beside)
+        # Of this thread alone: another one may bring the next rows meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            given = work()
     return graph.replay, given
+
+
+@contextmanager
+def _refusing_waits() -> Iterator[None]:
+    """Let an operator that waits for the GPU fail; one that fails within a capture leaves generators in the middle."""
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
 
 
 def _shortest(work: Callable[[], object], device: torch.device) -> float:
     """Return the seconds that some work takes, its kernels included."""
-    wait, times = torch.get_device_module(device).synchronize, []
+    wait, times = partial(torch.get_device_module(device).synchronize, device), []
     for _ in range(ROUNDS):
         wait()
         begun = perf_counter()
@@ -137,7 +152,11 @@ def _shortest(work: Callable[[], object], device: torch.device) -> float:
 def take_gradients(loss: Tensor, optimizer: optim.Optimizer) -> None:
     """Give the parameters their gradients; backward() would copy those that a recorder holds on to."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    given: set[int] = set()
     for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
-        if gradient is not None and gradient.stride() != parameter.stride():
-            gradient = torch.empty_like(parameter).copy_(gradient)  # as backward() lays it out
+        if gradient is not None:
+            place = gradient.untyped_storage()._cdata  # of a sum, both summands have one gradient
+            if gradient.stride() != parameter.stride() or place in given:
+                gradient = torch.empty_like(parameter).copy_(gradient)  # as backward() lays it out
+            given.add(place)
         parameter.grad = gradient
