@@ -37,6 +37,16 @@ def test_the_newest_run_is_found_by_name_and_without(write: Write) -> None:
     assert find_run("runs/line").path == Path("runs/line")
 
 
+def test_a_run_is_found_by_the_name_of_its_directory(write: Write) -> None:
+    first, second = trained(write), trained(write)
+    third = trained(write, name="line-2")
+    assert find_run("line").path == second.path != first.path
+    assert find_run("line-2").path == third.path  # a spec has this name
+    assert find_run("line-2-2").path == third.path == Path("runs/line-2-2")
+    with pytest.raises(UsageError, match=r"no such run: line-3"):
+        find_run("line-3")
+
+
 def test_a_run_that_waits_to_be_replaced_is_not_found(write: Write) -> None:
     run = trained(write)
     run.path.rename(run.path.with_name(".line.replaced-1"))

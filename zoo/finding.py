@@ -20,13 +20,16 @@ from zoo.source import find_spec
 def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool = True) -> Run:
     """Return the run a person means: a directory, a spec's name (its newest run), or None (the newest of all).
 
+    A name such as linear3-2 is that of a directory in runs/, where no spec has it.
+
     Of runs that are not named by their directory, those that have ended come first; or, to go on with one, the others.
 
     Raises:
         UsageError: there is no such run, or an override is not of the data.
     """
-    named = reference is not None and (Path(reference) / "spec.json").is_file()
-    found = Run(Path(str(reference))) if named else newest_run(reference, ended)
+    found = _run_at(Path(reference)) if reference is not None else None
+    found = found or newest_run(reference, ended)
+    found = found or next((run for run in _runs_here() if run.path.name == reference), None)
     if found is not None:
         require_whereabouts(found.spec_file, overrides)
         return Run(found.path, tuple(overrides))
@@ -34,9 +37,14 @@ def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool =
         raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
     if Path(reference).is_dir():
         raise UsageError(f"{reference} is no run: it has no spec.json", "name a directory that zoo train wrote")
-    known = list(dict.fromkeys(name for run in _runs_here() for name in (str(run.path), _spec_name(run))))
+    runs = _runs_here()
+    known = list(dict.fromkeys(name for run in runs for name in (str(run.path), _spec_name(run), run.path.name)))
     remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"
     raise UsageError(f"no such run: {reference}", remedy)
+
+
+def _run_at(folder: Path) -> Run | None:
+    return Run(folder) if (folder / "spec.json").is_file() else None
 
 
 def find_trained(reference: str | None, overrides: Sequence[str] = ()) -> Run:
@@ -55,7 +63,7 @@ def find_trained(reference: str | None, overrides: Sequence[str] = ()) -> Run:
 def _is_spec(reference: str) -> bool:
     """Return whether this names a spec and no run."""
     named = Path(reference).is_file() or catalog.path_of(reference) is not None
-    return named and not (Path(reference) / "spec.json").is_file() and newest_run(reference) is None
+    return named and _run_at(Path(reference)) is None and newest_run(reference) is None
 
 
 def _refuse_part(file: Path) -> None:
