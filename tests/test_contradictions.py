@@ -92,6 +92,7 @@ def test_what_goes_together_is_taken(name: str) -> None:
         ({"train__drop_last": True}, 3, "drop_last leaves no step: 3 rows are fewer than 4"),
         ({"train__drop_last": True}, 4, ""),
         ({}, 0, "the training split has no rows"),
+        ({"train__drop_last": True}, -1, "the training split has no rows"),  # fewer than the other splits take
         ({"train__drop_last": True}, 0, "the training split has no rows"),
         ({"model__layers": NORM}, 8, ""),
         ({"model__layers": NORM, "train": {"steps": 2, "batch_size": 4}}, 9, ""),

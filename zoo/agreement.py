@@ -93,8 +93,11 @@ def _size_problems(checked: CheckedSpec) -> Iterator[Problem]:
     else:
         return
     last = checked.layers[-1]
-    option = "out_features" if "out_features" in type(last.layer).model_fields else "type"
-    remedy = f'write "out_features": "{name}" in the last Linear'
+    options = type(last.layer).model_fields
+    option = next((option for option in ("out_features", "classes") if option in options), "type")
+    remedy = (
+        f'write "{option}": "{name}"' if option == "classes" else f'write "out_features": "{name}" in the last Linear'
+    )
     yield checked.source.problem((*last.path, option), f"the model gives {output}, but {found}", remedy)
 
 

@@ -122,7 +122,7 @@ def _pattern_faults(
 
 def batch_fault(checked: CheckedSpec, rows: int) -> tuple[str, str] | None:
     """Return what is wrong with an epoch of so many rows, and the remedy; None where torch can train on each step."""
-    if not rows:
+    if rows <= 0:
         return "the training split has no rows", "give it some, or keep fewer out for the other splits"
     train, fewest = checked.spec.train, checked.smallest_training_batch
     size = train.batch_size

@@ -79,6 +79,12 @@ def test_val_as_validation_is_not_the_test_too(root: Path) -> None:
     Path("pets/test").rename("pets/val")
     source = declared("ImageFolder", root="pets", transforms=FIXED, validation="val")
     assert refusal(source.load, "test")[0] == "data.root 'pets': there is no folder pets/test"
+    with pytest.raises(OptionError) as refused:
+        source.example()
+    assert (refused.value.option, refused.value.message) == (
+        "validation",
+        "data.root 'pets': there is no folder pets/test",
+    )
 
 
 def test_without_its_root_the_written_classes_are_the_classes() -> None:

@@ -80,12 +80,26 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         """
         there = is_folder(Path(self.root) / "train")
         classes = self.class_names()
+        if there and self.validation == "val":
+            self._require_own_splits()
         rows = self._count() if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
         if rows is not None and self.corrupt == "skip":
             rows = None if self.skipped is None else rows - sum(Path(name).parts[0] == "train" for name in self.skipped)
         known = None if rows is None else self.training_rows(rows)
         return Example(images, Shape("N", dtype="int64"), "image", known, classes)
+
+    def _require_own_splits(self) -> None:
+        """Refuse a root without the folder that is validated on, or another to test on.
+
+        Raises:
+            OptionError: one is absent.
+        """
+        try:
+            self.folder("validation")
+            self.folder("test")
+        except DataError as error:
+            raise OptionError(error.message, error.remedy, "validation") from error
 
     def class_names(self) -> tuple[str, ...]:
         """Return the classes in the order of their numbers: those that are written, or the folders of train.
@@ -210,6 +224,10 @@ class ImageFolder(ImageSource, Streamable, Seeded):
             if is_folder(root / name):
                 return root / name
         message = f"data.root {self.root!r}: there is no folder {' or '.join(str(root / name) for name in names)}"
+        if split == "test" and self.validation == "val":
+            raise DataError(
+                message, 'add it, or validate on rows of train, such as "validation": 0.1; val is then the test'
+            )
         raise DataError(message, f"set data.root to the folder that holds {names[0]}")
 
     def _files(self, split: Split) -> Iterator[tuple[str, int]]:
