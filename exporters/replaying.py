@@ -13,7 +13,7 @@ from torch import Tensor
 from exporters import storage
 from exporters.arrays import Array, largest
 from exporters.float64.replay import Replay
-from exporters.golden import Golden, Question, difference
+from exporters.golden import BANDS, Golden, Question, difference
 from exporters.outputs import Told, gap
 
 ROWS = 3  # of a batch
@@ -83,11 +83,13 @@ def _sizes(outputs: Sequence[Told], answered: Sequence[Sequence[Array]]) -> list
 def _asked(golden: Golden) -> list[list[_Part]]:
     """Return what is computed at a time: some rows of a batch of each length, and the probes, each judged by itself."""
     lengths = {question.inputs.shape[1:]: question for question in golden.held_out if len(question.inputs) >= ROWS}
-    count = SPARED_ROWS if golden.spared else ROWS
+    # A bundle that leaves out its largest batches has fewer sizes too, but all the probes.
+    spared = golden.spared and all(len(question.inputs) == len(BANDS) for question in golden.probes)
+    count = SPARED_ROWS if spared else ROWS
     groups = [[_part(question, slice(count), False)] for question in lengths.values()]
     for question in golden.probes:
         # Of an expensive model the first, where bounds are reached that no held-out row reaches.
-        last = 1 if golden.spared else len(question.inputs)
+        last = 1 if spared else len(question.inputs)
         groups.append([_part(question, slice(row, row + 1), True) for row in range(last)])
     return groups
 

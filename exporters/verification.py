@@ -139,7 +139,7 @@ def _repeat(notes: _Notes, made: Certificate, proof: FormatProof, asked: Questio
     else:
         _repeat_torch(notes, made, proof, asked, path)
     if proof.drawn is not None:
-        notes.skip(f"{proof.file}: drawn weights", "fresh weights prove little; those it was proven with are not here")
+        notes.skip(f"{proof.file}: drawn weights", f"{proof.drawn.reason}; the weights it was proven with are not here")
     if proof.decisions is not None:
         notes.skip(f"{proof.file}: decisions", f"the {proof.decisions.rows:,} held-out rows are not in the bundle")
 

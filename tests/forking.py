@@ -44,6 +44,8 @@ class Started:
         """Wait for the end, and return what the command did; a signal that killed it is a negative status."""
         self.process.join(LIMIT)
         status = self.process.exitcode
+        if status is None:
+            os.killpg(self.pid, signal.SIGKILL)  # else pytest would wait for it in the end
         assert status is not None, "the command does not end"
         return Outcome(status, self.out.read_text(encoding="utf-8"), self.err.read_text(encoding="utf-8"))
 
