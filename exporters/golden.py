@@ -117,8 +117,9 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     spared = batches(work) != BATCHES
     plan = list(_plan(batches(work), 1 if sequence is None else some.shape[sequence]))
     cuts = {length: some if sequence is None else some.narrow(sequence, 0, length) for _, _, length in plan}
-    probe = _bands(rows, values) if spared else probe_rows(rows, values)
-    names = BANDS if spared else PROBES
+    banded = spared and max(rows.shape[1:], default=0) >= len(PROBES) - 1  # a shorter row has no place for all of them
+    probe = _bands(rows, values) if banded else probe_rows(rows, values)
+    names = BANDS if banded else PROBES
     with evaluating(module):
         alone = {length: _answers(module, cut, 2 * at_once) for length, cut in cuts.items()} if spared else {}
         owns = () if probe is None else _answers(module, probe, 2 * at_once if spared else len(probe))

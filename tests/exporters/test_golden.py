@@ -92,6 +92,15 @@ def test_an_expensive_model_is_asked_the_probes_side_by_side() -> None:
     assert probe.moves == ()
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_rows_too_short_for_all_probes_side_by_side_are_asked_one_by_one(length: int) -> None:
+    rows = torch.arange(9.0 * length).reshape(9, length) - 1
+    (probe,) = golden.make(nn.Linear(length, 1), rows, work=golden.WORK).probes
+
+    assert probe.rows == golden.PROBES
+    assert probe.inputs[:4].tolist() == [[float(number)] * length for number in (0, 1, -1, 9 * length - 2)]
+
+
 def test_the_answers_of_an_expensive_model_are_those_of_the_rows_of_each_batch() -> None:
     module = layer()
 
