@@ -58,7 +58,7 @@ class GoldenRecord(Strict):
     questions: tuple[QuestionRecord, ...]
     """The questions with the inputs, R64 and torch's own answers, in their order."""
     left_out: tuple[str, ...]
-    """Questions of the proof that would make the file larger than 32 MiB."""
+    """Questions of the proof that would make the file larger than 32 MiB, as the comparisons name them."""
     outputs: tuple[OutputRecord, ...]
     """The outputs of the model."""
 
@@ -120,7 +120,8 @@ def write(asked: Questions, folder: Path) -> GoldenRecord:
         )
         for question, group in zip(kept, groups, strict=True)
     ]
-    left = tuple(question.name for question in asked.questions if question.name not in names)
+    out = [question for question in asked.questions if question.name not in names]
+    left = tuple(name for question in out for name in question.rows or (question.name,))
     return GoldenRecord(questions=tuple(records), left_out=left, outputs=asked.outputs)
 
 
