@@ -158,3 +158,13 @@ def worst(executions: Sequence[Execution]) -> tuple[Verdict, str]:
     compared = [found for execution in executions for found in execution.comparisons]
     found = min(compared, key=lambda comparison: _WORST.index(comparison.verdict))
     return found.verdict, found.reason if found.question == EVERYTHING else f"{found.question}: {found.reason}"
+
+
+def hardly_reacts(executions: Sequence[Execution]) -> bool:
+    """Return whether nothing is lacking but that the model answers its rows almost alike.
+
+    That is a trained model of many normalisations after a few steps: its statistics are still those of the start. One
+    that answers every row with the same, or with what float32 cannot know, is not published.
+    """
+    compared = (found for execution in executions for found in execution.comparisons)
+    return all(found.reacts for found in compared if found.verdict != "equal")

@@ -17,7 +17,7 @@ from exporters.arrays import Array
 from exporters.certificate import Drawn, Execution, Format, FormatProof
 from exporters.decided import Decisions
 from exporters.golden import Golden
-from exporters.judging import BITS_RULE, bit_equal, judge, summary
+from exporters.judging import BITS_RULE, bit_equal, hardly_reacts, judge, summary
 from exporters.refusal import Witness
 from exporters.request import USUAL, OnnxForm
 from exporters.runtimes import ONNXRUNTIME, TORCH_EXPORT, TORCHSCRIPT, Answers, ask, asking
@@ -61,22 +61,12 @@ def prove(name: Format, evidence: Evidence) -> FormatProof:
     give_back(evidence.subject.weights)  # what the exporter leaves
     exported = time.perf_counter()
     proof = _PROVE[name](evidence, path)
-    if proof.verdict == "inconclusive" and (evidence.subject.origin == "untrained" or _reacts(proof)):
+    if proof.verdict == "inconclusive" and (evidence.subject.origin == "untrained" or hardly_reacts(proof.executions)):
         proof = _prove_structure(name, evidence, path, proof)
     ended = time.perf_counter()
     return proof.model_copy(
         update={"export_seconds": round(exported - began, 3), "proof_seconds": round(ended - exported, 3)}
     )
-
-
-def _reacts(proof: FormatProof) -> bool:
-    """Return whether a trained model lacks nothing but that its rows are answered almost alike.
-
-    That is a model of many normalisations after a few steps: its statistics are still those of the start. One that
-    answers every row with the same, or with what float32 cannot know, is not published.
-    """
-    compared = (found for execution in proof.executions for found in execution.comparisons)
-    return all(found.reacts for found in compared if found.verdict != "equal")
 
 
 def _prove_structure(name: Format, evidence: Evidence, path: Path, own: FormatProof) -> FormatProof:

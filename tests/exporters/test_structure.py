@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from conftest import Document
-from exporters import golden, structure
+from exporters import certificate, golden, questions, structure
 from exporters import onnx as exporter
 from exporters.bundle import publish
 from exporters.destination import Destination
@@ -75,15 +76,25 @@ def test_the_published_file_has_the_fresh_weights(constant: Subject, tmp_path: P
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_a_bundle_of_fresh_weights_is_verified_and_says_what_it_cannot_repeat(
-    constant: Subject, tmp_path: Path
+def test_a_bundle_of_fresh_weights_is_verified_and_refused_where_they_are_called_trained(
+    constant: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(constant, ["onnx"], Destination(tmp_path / "export"))
+    monkeypatch.setattr(questions, "LARGEST", 1)  # bytes; what is left out cannot be held against its numbers
+    folder = tmp_path / "export"
+    made = publish(constant, ["onnx"], Destination(folder)).document()
 
-    found = verify(tmp_path / "export")
+    honest = verify(folder)
+    made["origin"] = "trained"
+    for execution in made["proofs"][0]["executions"]:
+        execution["comparisons"][0]["reaction"] = 1e-3
+    forged = certificate.sealed(certificate.Certificate.model_validate_json(json.dumps(made)))
+    (folder / "certificate.json").write_text(certificate.text(forged), encoding="utf-8")
+    refused = [check for check in verify(folder).checks if check.state == "failed"]
 
-    assert found.passed, found
-    assert "drawn weights" in str(found)
+    assert honest.passed, honest
+    assert "drawn weights" in str(honest)
+    assert [check.name for check in refused] == ["model.onnx: run"]
+    assert refused[0].detail.startswith("model.onnx is inconclusive: the output hardly reacts to the input (0)")
 
 
 def tanh_in_place_of_erf(module: nn.Sequential) -> None:
