@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from zoo.errors import ProofFailed, reason
 VERSION = 5
 LARGEST = 16 * 2**20  # bytes of a certificate; one with 1,000 flips and 20 executions has 0.5 MB
 PIECE = 2**20  # bytes read at a time
+Kind = Literal["file", "empty folder", "other"]
 _REMEDY = "ask for the bundle again, or export it again"
 
 
@@ -65,26 +67,42 @@ def require_files(made: Certificate, folder: Path) -> None:
     """Refuse a folder that holds anything else than what was certified.
 
     Raises:
-        ProofFailed: a file is changed, missing, added, or lies elsewhere; the first of them is named.
+        ProofFailed: files are changed, missing, added, or lie elsewhere; all are named.
     """
+    faults = damage(made, folder)
+    if faults:
+        raise _failed("; ".join(faults))
+
+
+def damage(made: Certificate, folder: Path) -> list[str]:
+    """Return what is otherwise than it was certified: each changed, missing and added file."""
     listed = {record.name: record for record in made.files}
-    for name in listed:
-        if not _inside(name) or name == FILE_NAME:
-            raise _failed(f"{FILE_NAME} lists {name[:80]!r}, which is no name of a file in the bundle")
+    outside = [name for name in listed if not _inside(name) or name == FILE_NAME]
+    if outside:
+        return [f"{FILE_NAME} lists {name[:80]!r}, which is no name of a file in the bundle" for name in outside]
     needed = {GOLDEN, *(proof.file for proof in made.proofs), *(proof.file for proof in made.reduced)}
     unlisted = sorted(needed - listed.keys())
     if len(listed) != len(made.files) or unlisted:
-        raise _failed(f"{FILE_NAME} lists {unlisted[0] if unlisted else 'a file'} not once")
-    found = set[str]()
-    for name in _walk(folder):
-        if name not in listed and name != FILE_NAME:
-            raise _failed(f"{name[:200]!r} is in the bundle, and the certificate does not know it")
-        found.add(name)
-    missing = sorted(listed.keys() - found)
-    if missing:
-        raise _failed(f"{missing[0]} is missing")
-    for record in made.files:
-        _require_bytes(record, folder / record.name)
+        return [f"{FILE_NAME} lists {unlisted[0] if unlisted else 'a file'} not once"]
+    entries = dict(_walk(folder))
+    faults = {name: _fault(name, kind, listed, folder) for name, kind in entries.items()}
+    links = {name for name, kind in entries.items() if kind == "other"}  # what should lie behind one is not missed too
+    for name in listed.keys() - entries.keys():
+        if not links & {*map(str, PurePosixPath(name).parents)}:
+            faults[name] = f"{name} is missing"
+    return [fault for _, fault in sorted(faults.items()) if fault]
+
+
+def _fault(name: str, kind: Kind, listed: Mapping[str, FileRecord], folder: Path) -> str:
+    """Return what is wrong with an entry of the folder; nothing where nothing is."""
+    if kind == "other":
+        return f"{name[:200]!r} is a link, or no file"
+    if kind == "empty folder":
+        known = any(record.startswith(name) for record in listed)  # its files are missing, and that is said
+        return "" if known else f"the folder {name[:200]!r} is empty, and the certificate does not know it"
+    if name in listed:
+        return _changed(listed[name], folder / name)
+    return "" if name == FILE_NAME else f"{name[:200]!r} is in the bundle, and the certificate does not know it"
 
 
 def _inside(name: str) -> bool:
@@ -93,8 +111,8 @@ def _inside(name: str) -> bool:
     return plain and bool(path.parts) and not path.is_absolute() and not {"..", "."} & set(path.parts)
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """Yield the name of each file; a link, or what is neither file nor folder, is refused."""
+def _walk(folder: Path) -> Iterator[tuple[str, Kind]]:
+    """Yield the name of each file, link and empty folder, whose name ends with a stroke."""
     left = [(folder, "")]
     while left:
         place, above = left.pop()
@@ -104,24 +122,22 @@ def _walk(folder: Path) -> Iterator[str]:
                 empty, name = False, f"{above}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     left.append((Path(entry.path), f"{name}/"))
-                elif entry.is_file(follow_symlinks=False):
-                    yield name
                 else:
-                    raise _failed(f"{name[:200]!r} is a link, or no file")
+                    yield name, "file" if entry.is_file(follow_symlinks=False) else "other"
         if empty and above:
-            raise _failed(f"the folder {above[:200]!r} is empty, and the certificate does not know it")
+            yield above, "empty folder"
 
 
-def _require_bytes(record: FileRecord, path: Path) -> None:
+def _changed(record: FileRecord, path: Path) -> str:
+    """Return how a file's bytes are others than certified; nothing where they are the same."""
     size = path.stat().st_size
     if size != record.bytes:
-        raise _failed(f"{record.name} has been changed: it has {size:,} bytes, not {record.bytes:,}")
+        return f"{record.name} has been changed: it has {size:,} bytes, not {record.bytes:,}"
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
-    if digest.hexdigest() != record.sha256:
-        raise _failed(f"{record.name} has been changed: its sha256 is another")
+    return "" if digest.hexdigest() == record.sha256 else f"{record.name} has been changed: its sha256 is another"
 
 
 def _failed(message: str) -> ProofFailed:

@@ -5,7 +5,7 @@ numpy and onnxruntime are enough. Where torch and onnx are installed, more is re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -85,6 +85,17 @@ class _Notes:
         self.checks.append(Check(name=name, state="passed", detail=detail))
         return found
 
+    def require(self, name: str, detail: str, faults: Sequence[str]) -> None:
+        """Note that nothing is wrong, or all that is.
+
+        Raises:
+            _Stopped: something is.
+        """
+        self.checks += [Check(name=name, state="failed", detail=fault) for fault in faults]
+        if faults:
+            raise _Stopped
+        self.checks.append(Check(name=name, state="passed", detail=detail))
+
     def skip(self, name: str, detail: str) -> None:
         """Note that something is not repeated."""
         self.checks.append(Check(name=name, state="skipped", detail=detail))
@@ -100,7 +111,7 @@ def verify(folder: Path) -> Verification:
     notes = _Notes()
     try:
         made = notes.take("certificate", "as it was written", lambda: integrity.read(folder))
-        notes.take("files", f"{len(made.files)} files, byte for byte", lambda: integrity.require_files(made, folder))
+        notes.require("files", f"{len(made.files)} files, byte for byte", integrity.damage(made, folder))
         asked = notes.take("questions", _told(made), lambda: questions.read(folder, made.golden))
         notes.take("numbers", "as the questions give them", lambda: consistency.require(made, asked))
     except _Stopped:

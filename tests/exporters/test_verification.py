@@ -140,6 +140,27 @@ def test_an_extra_file_is_refused_by_name(bundle: Path, name: str) -> None:
     assert failures(verify(bundle)) == [("files", f"{name!r} is in the bundle, and the certificate does not know it")]
 
 
+def test_every_changed_missing_and_extra_file_is_named_at_once(bundle: Path) -> None:
+    (bundle / "README.md").write_bytes(b"")
+    (bundle / "golden.npz").unlink()
+    (bundle / "notes.txt").touch()
+    for path in (bundle / "test_data_set_0").iterdir():
+        path.unlink()
+    (bundle / "model.pt2").rename(bundle / "model.onnx")
+
+    names, said = zip(*((name, detail.partition(":")[0]) for name, detail in failures(verify(bundle))), strict=True)
+    assert set(names) == {"files"}
+    assert said == (
+        "README.md has been changed",
+        "golden.npz is missing",
+        "model.onnx has been changed",
+        "model.pt2 is missing",
+        "'notes.txt' is in the bundle, and the certificate does not know it",
+        "test_data_set_0/input_0.pb is missing",
+        "test_data_set_0/output_0.pb is missing",
+    )
+
+
 def test_an_empty_folder_more_is_refused_by_name(bundle: Path) -> None:
     (bundle / "more").mkdir()
 
