@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn
 
@@ -16,22 +20,43 @@ from zoo.errors import Interrupted, ZooError
 from zoo.processes import one_of_several
 from zoo.terminal import mute
 
+CUT = 128 + signal.SIGPIPE  # as git, ls and grep end in a shell when nobody reads what they still have to say
+FULL = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+"""How the system refuses what is written to a stream."""
+LACKING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+"""What the system is short of, whatever file was asked for."""
+
+
+class _Unread(Exception):
+    """Nobody has read the output to its end; click and rich would call that 1: a check failed."""
+
+
+@contextmanager
+def _read() -> Iterator[None]:
+    """Raise _Unread where the reader of the output has left."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _Unread from error
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):
+            raise _Unread from error
+        raise
+
 
 class _Commands(click.Group):
-    """The group of all commands; one whose output nobody reads to its end has done what was wanted."""
+    """The group of all commands."""
 
-    # Any: what a command gives.
+    # Any: as click declares them.
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        """Return the context of a command, or say the version or a help."""
+        with _read():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            value = super().invoke(ctx)
-            sys.stdout.flush()
-        except (BrokenPipeError, SystemExit) as error:
-            if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
-                raise
-            for stream in (sys.stdout, sys.stderr):
-                mute(stream)
-            sys.exit(0)  # click's own answer, and rich's, is 1: a check failed
-        return value
+        """Run a command."""
+        with _read():
+            return super().invoke(ctx)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -64,13 +89,19 @@ def _speak_unicode() -> None:
 
 
 def main() -> NoReturn:
-    """Run a command and leave with its exit status: 0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted."""
+    """Run a command and leave with its exit status.
+
+    0 done, 1 a proof failed, 2 the input is wrong, 130 interrupted, 141 nobody has read the output to its end.
+    """
     _speak_unicode()
     status = _run()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # the status has said so
+            mute(stream)
     if one_of_several():
         # Threads of gloo outlive the group, and one that asks for Python while Python ends aborts the process.
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(status)
     sys.exit(status)
 
@@ -78,25 +109,50 @@ def main() -> NoReturn:
 def _run() -> int:
     """Run a command; say what went wrong, and return the exit status."""
     try:
-        zoo.main(prog_name="zoo", standalone_mode=False)
+        return _status()
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        return _told(error, error.exit_code)
     except Interrupted as error:
-        print(error, file=sys.stderr)
-        return 128 + error.signal_number
+        return _told(error, 128 + error.signal_number)
     except ZooError as error:
-        print(error, file=sys.stderr)
-        return error.exit_status
+        return _told(error, error.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return 130
-    except OSError as error:  # a name that the system refuses, such as one of 400 characters
-        where = "the output" if error.filename is None else str(error.filename)[:80]
-        print(f"error: {error.strerror or error}: {where}", file=sys.stderr)
-        print("   remedy: give another path", file=sys.stderr)
-        return 2
-    return 0
+        return _told("interrupted", 130)
+    except (_Unread, BrokenPipeError):
+        return CUT
+    except OSError as error:
+        return _told(refusal(error), 2)
+
+
+def _status() -> int:
+    """Return the exit status of a command that has said itself what there is to say."""
+    status = 0
+    try:
+        zoo.main(prog_name="zoo", standalone_mode=False)
+    except SystemExit as left:
+        status = left.code if isinstance(left.code, int) else 0
+    sys.stdout.flush()
+    return status
+
+
+def _told(said: object, status: int) -> int:
+    """Return the exit status after saying why, where anybody can hear it."""
+    with suppress(OSError):
+        if isinstance(said, click.ClickException):
+            said.show()
+        else:
+            print(said, file=sys.stderr)
+    return status
+
+
+def refusal(error: OSError) -> ZooError:
+    """Return what the system refuses: a name, such as one of 400 characters, the output, or something else."""
+    said = error.strerror or str(error)
+    if error.errno in LACKING or (error.filename is None and error.errno not in FULL):
+        return ZooError(said, "see to it on this machine, and give the command again")
+    if error.filename is None:
+        return ZooError(f"{said}: the output", "let it go elsewhere")
+    return ZooError(f"{said}: {str(error.filename)[:80]}", "give another path")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pytest
 
 from conftest import REPOSITORY
 from zoo.errors import OutputError
-from zoo.files import remove_abandoned, replacing, replacing_directory, write_text
+from zoo.files import remove_abandoned, replacing, replacing_directory, workshop, write_text
 
 
 @contextmanager
@@ -214,6 +214,15 @@ def test_a_folder_of_a_person_beside_it_is_never_removed(tmp_path: Path) -> None
         pass
 
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(here: Path) -> None:
+    Path("file").touch()
+    for place in ("file/new", "file/a/new"):
+        with pytest.raises(OutputError, match=f"cannot write {place}: file is no directory"):
+            write_text(Path(place), "text")
+        with pytest.raises(OutputError, match=f"cannot write {place}: file is no directory"), workshop(Path(place)):
+            pass
 
 
 def test_what_is_no_file_is_not_replaced_by_one(here: Path) -> None:

@@ -34,6 +34,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        above = next((above for above in path.parents if os.path.exists(above) and not os.path.isdir(above)), None)
+        if above is not None:
+            raise OutputError(f"cannot write {path}: {above} is no directory", "give another place") from error
         raise OutputError(
             f"cannot write {path}: {error.strerror or error}",
             "free some space there, check its permissions, or give another directory with --out",
