@@ -90,6 +90,21 @@ def test_a_file_whose_name_looks_like_a_pattern_is_that_file(here: Path, write: 
     assert survey(["a[1].json"]).clean == ("a[1].json",)
 
 
+def test_a_note_of_a_good_spec_is_told_and_does_not_count(here: Path, write: Write, zoo: Zoo) -> None:
+    (here / "t.csv").write_text("id,x,y\n" + "".join(f"{i},{i % 3},{i}\n" for i in range(9)))
+    name = write(linear(data={"type": "TableFile", "file": "t.csv", "target": "y"}, train__batch_size=1))
+    done = zoo("check", name)
+    assert (done.status, done.out) == (0, "")
+    assert f"{name}:5:5: note: the column 'id' of t.csv numbers its rows, and is learned from\n   remedy: " in done.err
+
+
+def test_a_relative_path_that_leads_on_beside_the_spec_is_told(here: Path, write: Write, zoo: Zoo) -> None:
+    (here / "deep").mkdir()
+    (here / "deep/t.csv").write_text("x,y\n1,2\n")
+    name = write(linear(data={"type": "TableFile", "file": "t.csv", "target": "y"}), "deep/spec.json")
+    assert f"relative paths begin in {here}; beside the spec there is deep/t.csv" in zoo("check", name).out
+
+
 def test_the_command_leaves_with_2_where_there_are_problems(folder: Path, zoo: Zoo) -> None:
     done = zoo("check", ".")
     assert done.status == 2

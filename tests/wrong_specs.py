@@ -395,8 +395,8 @@ PARTS: Corpus = {
         ("data.validation", "data.validation is 1.5", "write a number below 1"),
     ),
     "a table that is not there": (
-        linear(data={"type": "TableFile", "file": "absent.csv", "target": "y"}),
-        ("data.file", "no such file: absent.csv", "set data.file to a CSV or Parquet file"),
+        linear(data={"type": "TableFile", "file": "/absent.csv", "target": "y"}),
+        ("data.file", "no such file: /absent.csv", "set data.file to a CSV or Parquet file"),
     ),
     "a random transform among those that are the same for all": (
         images(data__transforms=[{"type": "RandomHorizontalFlip"}]),

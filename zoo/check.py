@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,6 +11,7 @@ from itertools import islice
 from zoo.checked import CheckedSpec
 from zoo.contradictions import contradictions, training_contradictions
 from zoo.data import Example, OptionError
+from zoo.data.paths import beginning
 from zoo.errors import MOST_TOLD, DataError, Path, Problem, ShapeError, SpecError
 from zoo.inheritance import read_spec
 from zoo.layers import Layer
@@ -58,7 +60,8 @@ def check(source: Source) -> CheckedSpec:
     problems += contradictions(checked) if placed else training_contradictions(checked)
     if problems:
         raise SpecError(tuple(problems))
-    return checked
+    doubts = ((("data", doubt.option), doubt) for doubt in spec.data.doubts())
+    return replace(checked, notes=tuple(source.problem(path, doubt.message, doubt.remedy) for path, doubt in doubts))
 
 
 STAND_INS = {
@@ -122,8 +125,18 @@ def _looked_up(source: Source, spec: Spec) -> Spec:
     except DataError as error:
         where = spec.data.whereabouts[:1] or ("type",)
         path: Path = ("data", error.option if isinstance(error, OptionError) else where[0])
-        raise SpecError((source.problem(path, error.message, error.remedy),)) from error
+        remedy = error.remedy + (_elsewhere(source, spec, str(path[-1])) if path[-1] in spec.data.whereabouts else "")
+        raise SpecError((source.problem(path, error.message, remedy),)) from error
     return spec.model_copy(update={"data": data}).directed()
+
+
+def _elsewhere(source: Source, spec: Spec, option: str) -> str:
+    """Return the end of a remedy that says where a relative path begins, and whether it leads on beside the spec."""
+    given = str(getattr(spec.data, option))
+    beside = os.path.join(os.path.dirname(source.origin), given)
+    if os.path.exists(given) or not beginning(given):
+        return ""
+    return beginning(given) + (f"; beside the spec there is {beside}" if os.path.exists(beside) else "")
 
 
 def _transformed(source: Source, spec: Spec, example: Example, problems: list[Problem]) -> Shape | None:

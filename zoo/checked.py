@@ -7,6 +7,7 @@ from functools import cached_property
 from math import prod
 
 from zoo.data import Example
+from zoo.errors import Problem
 from zoo.layers.layer import Sizes
 from zoo.patterns import selected
 from zoo.placed import THE_INPUT, PlacedLayer
@@ -25,6 +26,8 @@ class CheckedSpec:
     input: Shape
     """What the model is given: after the transforms."""
     layers: tuple[PlacedLayer, ...]
+    notes: tuple[Problem, ...] = ()
+    """What is not as a person may think, though the spec is right."""
 
     def is_of(self, sha256: object) -> bool:
         """Return whether a hash that a training kept is of this spec.

@@ -144,6 +144,8 @@ def print_survey(found: Survey, form: str) -> None:
     """Print the problems of specs; what is well, what is not there and the summary go to stderr."""
     for name in found.clean:
         print(f"{name}: ok", file=sys.stderr)
+    for note in found.notes:
+        print(note.as_note(), file=sys.stderr)
     for name in found.passed_over:
         print(f"{name}: passed over, it is the JSON Schema", file=sys.stderr)
     for error in found.absent:

@@ -77,6 +77,10 @@ class Problem:
     def __str__(self) -> str:
         return f"{self.place}: error: {self.message}\n{self.place.excerpt()}   remedy: {self.remedy}"
 
+    def as_note(self) -> str:
+        """Return the words for what is no fault."""
+        return f"{self.place}: note: {self.message}\n   remedy: {self.remedy}"
+
     def record(self) -> dict[str, object]:
         """Return the problem as JSON values."""
         return {

@@ -32,6 +32,8 @@ class Survey:
     """What was named and is not there, or cannot be read."""
     passed_over: tuple[str, ...]
     """Files that are no specs: the JSON Schema, which stands beside them."""
+    notes: tuple[Problem, ...] = ()
+    """What is not as a person may think, in specs without problems."""
 
     @property
     def passed(self) -> bool:
@@ -59,11 +61,12 @@ def survey(references: Sequence[str], overrides: Sequence[str] = ()) -> Survey:
     clean: list[str] = []
     faulty: list[str] = []
     problems: list[Problem] = []
+    notes: list[Problem] = []
     for name in found:
         if name in passed_over:
             continue
         try:
-            check_searched(read_spec(name, overrides))
+            searched = check_searched(read_spec(name, overrides))
         except SpecError as error:
             problems += error.problems
             faulty.append(name)
@@ -71,10 +74,11 @@ def survey(references: Sequence[str], overrides: Sequence[str] = ()) -> Survey:
             absent.append(error)
         else:
             clean.append(name)
+            notes += dict.fromkeys(note for point in searched.points for note in point.notes)
     if passed_over and not (clean or faulty or absent):
         message = f"{passed_over[0]} is the JSON Schema of specs, and no spec"
         absent.append(UsageError(message, "name the specs beside it"))
-    return Survey(tuple(clean), tuple(faulty), tuple(problems), tuple(absent), passed_over)
+    return Survey(tuple(clean), tuple(faulty), tuple(problems), tuple(absent), passed_over, tuple(notes))
 
 
 def _expanded(references: Sequence[str]) -> tuple[list[str], list[UsageError]]:

@@ -90,7 +90,12 @@ def test_a_changed_file_is_refused(source: type[CifarImages]) -> None:
 @pytest.mark.parametrize("name", ["CIFAR10", "CIFAR100"])
 def test_an_absent_folder_is_refused(here: Path, name: str) -> None:
     folder = getattr(datasets, name).base_folder
-    assert refusal(declared(name).load, "train") == (
-        f"data.root 'data': there is no folder data/{folder}",
-        f"set data.root to the folder that holds {folder}, or data.download to true",
+    files = [name for name, _ in (*getattr(datasets, name).train_list, *getattr(datasets, name).test_list)]
+    meta = getattr(datasets, name).meta["filename"]
+    message = f"data.root 'data': data/{folder} has no {', '.join([*files, meta])}"
+    remedy = (
+        f"set data.root to the folder that holds {folder}, or data.download to true; relative paths begin in {here}"
     )
+    assert refusal(declared(name).load, "train") == (message, remedy)
+    assert [(doubt.message, doubt.remedy) for doubt in declared(name).doubts()] == [(message, remedy)]
+    assert declared(name, download=True).doubts() == ()

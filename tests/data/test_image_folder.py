@@ -87,8 +87,18 @@ def test_val_as_validation_is_not_the_test_too(root: Path) -> None:
     )
 
 
-def test_without_its_root_the_written_classes_are_the_classes() -> None:
-    example = declared("ImageFolder", root="nowhere", classes=["b", "a"]).example()
+def test_a_root_without_rows_to_test_on_is_refused_before_the_training(root: Path) -> None:
+    Path("pets/test").rename("pets/testing")
+    assert refusal(declared("ImageFolder", root="pets").example) == (
+        "data.root 'pets': there is no folder pets/test or pets/val",
+        "add one of them, with a folder of images for each class",
+    )
+
+
+def test_without_its_root_the_written_classes_are_the_classes_and_its_absence_is_told() -> None:
+    source = declared("ImageFolder", root="nowhere", classes=["b", "a"])
+    assert [doubt.message for doubt in source.doubts()] == ["data.root 'nowhere': there is no folder nowhere/train"]
+    example = source.example()
     assert (example.classes, example.training_rows) == (("b", "a"), None)
 
 

@@ -165,7 +165,7 @@ def test_an_absent_folder_is_refused(source: type[IdxImages], here: Path) -> Non
     assert refused(declared(source, root="nowhere")) == (
         f"data.root 'nowhere': nowhere/{name}/raw has no {TRAINING_IMAGES_FILE}, {TRAINING_LABELS_FILE}, "
         f"{TEST_IMAGES_FILE}, {TEST_LABELS_FILE}",
-        f"set data.root to the folder that holds {name}/raw, or data.download to true",
+        f"set data.root to the folder that holds {name}/raw, or data.download to true; relative paths begin in {here}",
     )
 
 
@@ -182,7 +182,7 @@ def test_an_absent_file_is_refused_by_its_name(split: Split, file: str, here: Pa
     Path("data/MNIST/raw", file).unlink()
     assert refused(declared(), split) == (
         f"data.root 'data': data/MNIST/raw has no {file}",
-        "set data.root to the folder that holds MNIST/raw, or data.download to true",
+        f"set data.root to the folder that holds MNIST/raw, or data.download to true; relative paths begin in {here}",
     )
 
 

@@ -18,15 +18,15 @@ def test_the_example_is_ten_classes_of_colour_images() -> None:
 
 
 def test_an_absent_file_is_refused(here: Path) -> None:
-    assert refusal(declared("SVHN").load, "test") == (
-        "data.root 'data': there is no data/test_32x32.mat",
-        "set data.root to the folder that holds test_32x32.mat, or data.download to true",
-    )
+    message, remedy = refusal(declared("SVHN").load, "test")
+    assert message == "data.root 'data': data has no train_32x32.mat, test_32x32.mat"
+    assert remedy.startswith("set data.root to the folder that holds train_32x32.mat, or data.download to true; ")
 
 
 def test_another_file_than_the_published_one_is_refused(here: Path) -> None:
     Path("data").mkdir()
     Path("data/train_32x32.mat").write_bytes(b"MATLAB")
+    Path("data/test_32x32.mat").touch()
     message, remedy = refusal(declared("SVHN").load, "train")
     assert message.startswith("cannot read data/train_32x32.mat: Dataset not found or corrupted")
     assert remedy == "remove the file and fetch it again (data.download: true)"
@@ -35,7 +35,8 @@ def test_another_file_than_the_published_one_is_refused(here: Path) -> None:
 def published(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let torchvision take the small file for the published one: its MD5 sum cannot be met here."""
     Path("data").mkdir()
-    Path("data/train_32x32.mat").touch()
+    for part in ("train", "test"):
+        Path(f"data/{part}_32x32.mat").touch()
     monkeypatch.setattr(datasets.SVHN, "_check_integrity", lambda self: True)
 
 

@@ -204,7 +204,7 @@ def test_a_large_table_wants_its_words_written(table: str, monkeypatch: pytest.M
     ("content", "message"),
     [
         (b"", "bad.csv has no first line of column names"),
-        (b"1,2\n3,4\n", "bad.csv has no first line of column names"),
+        (b"1,2\n3,4\n", "bad.csv has no first line of column names, but 1,2"),
         (b"a,a\n3,4\n", "bad.csv names the column 'a' twice"),
         (b"a,\xff\n", "cannot read bad.csv: 'utf-8' codec can't decode byte 0xff in position 2: invalid start byte"),
     ],
@@ -212,6 +212,34 @@ def test_a_large_table_wants_its_words_written(table: str, monkeypatch: pytest.M
 def test_a_file_that_is_no_table_is_refused(here: Path, content: bytes, message: str) -> None:
     Path("bad.csv").write_bytes(content)
     assert refusal(declared("TableFile", file="bad.csv", target="a").example)[0] == message
+
+
+def test_a_table_whose_first_line_is_a_row_asks_for_names(here: Path) -> None:
+    write("rows.csv", ["5.1,3.5,red", "4.9,3.0,blue"])
+    assert refusal(declared("TableFile", file="rows.csv", target="colour").example) == (
+        "rows.csv has no column 'colour': its first line is 5.1,3.5,red",
+        "put a line of column names above it",
+    )
+
+
+def test_a_column_that_numbers_the_rows_is_told_unless_it_is_asked_for(here: Path) -> None:
+    write("t.csv", ["id,x,y", *[f"{5 - i},{i % 3},{i % 2}" for i in range(5)]])
+    (doubt,) = declared("TableFile", file="t.csv", target="y").doubts()
+    assert (doubt.message, doubt.remedy) == (
+        "the column 'id' of t.csv numbers its rows, and is learned from",
+        'leave it out: "columns": ["x"]',
+    )
+    for options in ({"columns": ["id", "x"]}, {"target": "id"}):
+        assert declared("TableFile", **{"file": "t.csv", "target": "y", **options}).doubts() == ()
+
+
+def test_the_file_of_another_split_is_missed_before_it_is_read(here: Path) -> None:
+    write("t.csv", ["x,y", *[f"{i % 3},{i}" for i in range(5)]])
+    for option in ("test_file", "validation_file"):
+        assert refusal(declared("TableFile", file="t.csv", target="y", **{option: "no.csv"}).resolved) == (
+            "no such file: no.csv",
+            f"give {option} the path of a file that is there",
+        )
 
 
 def test_another_delimiter_separates_the_cells(here: Path) -> None:

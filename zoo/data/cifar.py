@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
-from zoo.data.paths import is_folder
 from zoo.errors import DataError, reason
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ class CifarImages(Downloaded):
     """What both have."""
 
     folder_name: ClassVar[str]
+    file_names: ClassVar[tuple[str, ...]]
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return the files of both splits, and that of the names."""
+        return tuple(self._place() / name for name in self.file_names)
 
     def published_rows(self) -> int:
         """Return 50,000."""
@@ -41,11 +45,7 @@ class CifarImages(Downloaded):
     def _open(self, split: Split) -> TorchvisionCIFAR:
         from torchvision import datasets
 
-        if not self.download and not is_folder(self._place()):
-            raise DataError(
-                f"data.root {self.root!r}: there is no folder {self._place()}",
-                f"set data.root to the folder that holds {self.folder_name}, or data.download to true",
-            )
+        self.require()
         try:
             found: TorchvisionCIFAR = getattr(datasets, type(self).__name__)(
                 self.root, train=split != "test", download=self.download
@@ -68,6 +68,7 @@ class CIFAR10(CifarImages):
     """
 
     folder_name = "cifar-10-batches-py"
+    file_names = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 
     type: Literal["CIFAR10"]
 
@@ -83,6 +84,7 @@ class CIFAR100(CifarImages):
     """
 
     folder_name = "cifar-100-python"
+    file_names = ("train", "test", "meta")
 
     type: Literal["CIFAR100"]
 

@@ -176,6 +176,14 @@ class Data(Strict):
         """
         return self
 
+    def doubts(self) -> tuple[OptionError, ...]:
+        """Return what a check tells of the files though the spec is right: what a training will miss, or what is odd.
+
+        Raises:
+            DataError: as `example`.
+        """
+        return ()
+
     def notes(self) -> tuple[str, ...]:
         """Return what a person should know of the rows when a training begins."""
         return ()

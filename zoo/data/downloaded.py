@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
-from zoo.data.data import Example, FilePath, Inputs
+from zoo.data.data import Example, FilePath, Inputs, OptionError
 from zoo.data.image_source import ImageSource
 from zoo.data.images import read_images
+from zoo.data.paths import beginning
 from zoo.data.splitting import Seeded
+from zoo.files import is_file
 from zoo.shapes import Shape
 
 
@@ -25,6 +29,37 @@ class Downloaded(ImageSource, Seeded):
     """Folder where torchvision lays the files; relative to where the command runs."""
     download: bool = False
     """Fetch the files through torchvision when they are not there."""
+
+    @abstractmethod
+    def paths(self) -> tuple[Path, ...]:
+        """Return the published files, as torchvision lays them below root."""
+
+    @property
+    def absence(self) -> OptionError | None:
+        """Return what is wrong where files are not there."""
+        absent = [path for path in self.paths() if not is_file(str(path))]
+        if not absent:
+            return None
+        place = absent[0].parent
+        message = f"data.root {self.root!r}: {place} has no {', '.join(path.name for path in absent)}"
+        held = os.path.relpath(place, self.root) if place != Path(self.root) else absent[0].name
+        remedy = f"set data.root to the folder that holds {held}, or data.download to true{beginning(self.root)}"
+        return OptionError(message, remedy, "root")
+
+    def require(self) -> None:
+        """Refuse files that are not there.
+
+        Raises:
+            OptionError: they are not, and are not to be downloaded.
+        """
+        absence = self.absence
+        if absence is not None and not self.download:
+            raise absence
+
+    def doubts(self) -> tuple[OptionError, ...]:
+        """Return which files a training would miss."""
+        absence = None if self.download else self.absence
+        return () if absence is None else (absence,)
 
     @abstractmethod
     def class_names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
 from zoo.data.image_source import ImageSource
-from zoo.data.paths import is_folder
+from zoo.data.paths import beginning, is_folder
 from zoo.data.splitting import Seeded, refuse_validation
 from zoo.data.stored import Streamable
 from zoo.data.stored_images import StoredImages
@@ -80,7 +80,7 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         """
         there = is_folder(Path(self.root) / "train")
         classes = self.class_names()
-        if there and self.validation == "val":
+        if there:
             self._require_own_splits()
         rows = self._count() if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
@@ -90,16 +90,17 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         return Example(images, Shape("N", dtype="int64"), "image", known, classes)
 
     def _require_own_splits(self) -> None:
-        """Refuse a root without the folder that is validated on, or another to test on.
+        """Refuse a root without a folder to test on, or without the one that is validated on.
 
         Raises:
             OptionError: one is absent.
         """
+        validated = self.validation == "val"
         try:
-            self.folder("validation")
-            self.folder("test")
+            for split in ("validation", "test") if validated else ("test",):
+                self.folder(split)
         except DataError as error:
-            raise OptionError(error.message, error.remedy, "validation") from error
+            raise OptionError(error.message, error.remedy, "validation" if validated else "root") from error
 
     def class_names(self) -> tuple[str, ...]:
         """Return the classes in the order of their numbers: those that are written, or the folders of train.
@@ -136,6 +137,14 @@ class ImageFolder(ImageSource, Streamable, Seeded):
             DataError: as `load`.
         """
         return self if self.corrupt == "stop" else self.model_copy(update={"skipped": self.left_out})
+
+    def doubts(self) -> tuple[OptionError, ...]:
+        """Return that a training would miss the folder of its rows."""
+        try:
+            self.folder("train")
+        except DataError as error:
+            return (OptionError(error.message, f"{error.remedy}{beginning(self.root)}", "root"),)
+        return ()
 
     def notes(self) -> tuple[str, ...]:
         """Return which files are left out."""
@@ -228,6 +237,8 @@ class ImageFolder(ImageSource, Streamable, Seeded):
             raise DataError(
                 message, 'add it, or validate on rows of train, such as "validation": 0.1; val is then the test'
             )
+        if split == "test":
+            raise DataError(message, "add one of them, with a folder of images for each class")
         raise DataError(message, f"set data.root to the folder that holds {names[0]}")
 
     def _files(self, split: Split) -> Iterator[tuple[str, int]]:

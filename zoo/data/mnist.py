@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
-from zoo.files import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +49,10 @@ class IdxImages(Downloaded):
             "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
         }
 
+    def paths(self) -> tuple[Path, ...]:
+        """Return all four."""
+        return tuple(self.folder / name for names in self.files().values() for name in names)
+
     def rows_on_record(self) -> int:
         """Return how many rows the training files have: what their header says, or what is published."""
         try:
@@ -79,14 +82,9 @@ class IdxImages(Downloaded):
         return self.choose(Rows(images.unsqueeze(1), labels.long()), split)
 
     def _fetch(self) -> None:
-        absent = [name for names in self.files().values() for name in names if not is_file(str(self.folder / name))]
-        if not absent:
+        if self.absence is None:
             return
-        if not self.download:
-            raise DataError(
-                f"data.root {self.root!r}: {self.folder} has no {', '.join(absent)}",
-                f"set data.root to the folder that holds {type(self).__name__}/raw, or data.download to true",
-            )
+        self.require()
         try:
             self.dataset()(self.root, download=True)
         except (OSError, RuntimeError) as error:

@@ -20,6 +20,11 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def beginning(given: str) -> str:
+    """Return the end of a remedy that says where a relative path begins; nothing for another."""
+    return "" if os.path.isabs(given) else f"; relative paths begin in {os.getcwd()}"
+
+
 def refuse_path(given: str, otherwise: str) -> None:
     """Refuse what is no row, and is no file either, where it is the path of something else or ends as files do.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
-from zoo.data.data import Data, FilePath, Fraction, Rows, Split
+from zoo.data.data import Data, FilePath, Fraction, OptionError, Rows, Split
 from zoo.errors import DataError
+from zoo.files import is_file
 from zoo.strict import Seed, model_validator
 
 if TYPE_CHECKING:
@@ -151,7 +152,15 @@ class OneFile(Seeded):
         return super().splits if self.validation_file is None else ("train", "validation", "test")
 
     def resolved(self) -> Self:
-        """Return the source with the part of the rows that is kept for the test written."""
+        """Return the source with the part of the rows that is kept for the test written.
+
+        Raises:
+            OptionError: the file is there, but not that of another split.
+        """
+        for option in ("validation_file", "test_file") if is_file(self.file) else ():
+            name = getattr(self, option)
+            if name is not None and not is_file(name):
+                raise OptionError(f"no such file: {name}", f"give {option} the path of a file that is there", option)
         return self.model_copy(update={"test": self.test_part})
 
     def file_of(self, split: Split) -> str:

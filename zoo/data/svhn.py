@@ -8,7 +8,6 @@ from typing import Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
-from zoo.files import is_file
 
 
 class SVHN(Downloaded):
@@ -27,6 +26,10 @@ class SVHN(Downloaded):
         """Return 73,257."""
         return 73_257
 
+    def paths(self) -> tuple[Path, ...]:
+        """Return the file of each split."""
+        return tuple(Path(self.root) / f"{part}_32x32.mat" for part in ("train", "test"))
+
     def load(self, split: Split) -> Rows:
         """Return images as uint8 of (N, 3, 32, 32) and labels as int64 of (N,).
 
@@ -38,11 +41,7 @@ class SVHN(Downloaded):
 
         part = "test" if split == "test" else "train"
         file = Path(self.root) / f"{part}_32x32.mat"
-        if not self.download and not is_file(str(file)):
-            raise DataError(
-                f"data.root {self.root!r}: there is no {file}",
-                f"set data.root to the folder that holds {file.name}, or data.download to true",
-            )
+        self.require()
         try:
             found = datasets.SVHN(self.root, split=part, download=self.download)
         except ImportError as error:

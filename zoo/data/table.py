@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SCANNED = 2 * 2**20  # bytes of CSV that a check reads to learn what its columns hold: a tenth of a second
 LONGEST_LINE = 2**24  # characters; a longer one would be read into memory whole
 DELIMITERS = (",", ";", "\t", "|")  # what usually separates cells
+FEWEST_NUMBERED = 5  # rows; fewer may hold 1, 2, 3 by chance
 HEAD = 100  # rows of a longer file that it reads
 
 
@@ -36,6 +37,8 @@ class Sketch:
     """The columns that hold other things than numbers, with their values sorted; None where these are not known."""
     mixed: dict[str, str]
     """Those of them that hold numbers as well, with a value that is none: "NA", most often."""
+    counting: tuple[str, ...] = ()
+    """The columns that only number the rows: 0, 1, 2 … or 1, 2, 3 …, in any order."""
 
 
 def sketch(path: str, delimiter: str) -> Sketch:
@@ -62,7 +65,17 @@ def sketch(path: str, delimiter: str) -> Sketch:
     words = {name: tuple(sorted(cells)) for name, cells in filled.items() if not all(map(is_number, cells))}
     odd = {name: next(cell for cell in filled[name] if not is_number(cell)) for name in words}
     mixed = {name: cell for name, cell in odd.items() if any(map(is_number, words[name]))}
-    return Sketch(columns, count if whole else None, {name: words[name] if whole else None for name in words}, mixed)
+    counting = tuple(name for name, values in zip(columns, seen, strict=True) if _counts(values, count))
+    known = {name: words[name] if whole else None for name in words}
+    return Sketch(columns, count if whole else None, known, mixed, counting)
+
+
+def _counts(cells: Collection[str], rows: int) -> bool:
+    """Return whether the different cells of a column number its rows; of a few rows nobody can tell."""
+    if not len(cells) == rows >= FEWEST_NUMBERED or not all(cell.isdecimal() for cell in cells):
+        return False
+    numbers = set(map(int, cells))
+    return len(numbers) == rows and min(numbers) <= 1 and max(numbers) - min(numbers) == rows - 1
 
 
 def is_parquet(path: str) -> bool:
@@ -140,6 +153,7 @@ def _require_names(path: str, columns: Sequence[str], delimiter: str) -> None:
     twice = [name for index, name in enumerate(columns) if name in columns[:index]]
     if not columns or twice or all(map(is_number, columns)):
         what = f"names the column {twice[0]!r} twice" if twice else "has no first line of column names"
+        what += f", but {delimiter.join(columns)[:60]}" if columns and not twice else ""
         raise OptionError(f"{path} {what}", "write a first line with a name for each column", "file")
 
 

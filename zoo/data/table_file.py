@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -10,7 +11,7 @@ from zoo.data.cells import Plan, Statistics, indices_of, numbers_of
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.reconstruction import Reconstructable
 from zoo.data.splitting import OneFile
-from zoo.data.table import Sketch, is_parquet, read_columns, sketch
+from zoo.data.table import Sketch, is_number, is_parquet, read_columns, sketch
 from zoo.data.typed import typed_row, typed_rows
 from zoo.errors import DataError
 from zoo.files import is_file
@@ -21,6 +22,7 @@ from zoo.strict import Field, Number, Positive, model_validator
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_SHOWN = 200  # letters of the other columns in a remedy
 Column = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -140,7 +142,7 @@ class TableFile(Reconstructable, OneFile):
         """
         if self.columns is not None and not is_file(self.file):
             return Plan(self.columns, self.categories or {}, self.classes or (), None)
-        found = sketch(self.file, self.delimiter)
+        found = self._sketch
         named = [("target", self._asked), ("columns", self.columns or ()), ("categories", self.categories or ())]
         for option, names in named:
             for name in names:
@@ -149,12 +151,32 @@ class TableFile(Reconstructable, OneFile):
                     # A single column is most often no table: a spec must not make its first line known.
                     several = len(found.columns) > 1
                     remedy = suggestion(name, found.columns) if several else "give a table; or write its delimiter"
+                    if several and any(map(is_number, found.columns)):
+                        said = self.delimiter.join(found.columns)[:60]
+                        message, remedy = f"{message}: its first line is {said}", "put a line of column names above it"
                     raise OptionError(message, remedy, option)
         columns = self.columns or tuple(name for name in found.columns if name != self.target)
         if not columns:
             raise OptionError(f"{self.file} has no column beside {self.target}", "give it one to learn from", "file")
         categories = {name: self._words(found, name) for name in columns if self._holds_words(found, name)}
         return Plan(columns, categories, self._classes(found), found.rows)
+
+    @cached_property
+    def _sketch(self) -> Sketch:
+        return sketch(self.file, self.delimiter)
+
+    def doubts(self) -> tuple[OptionError, ...]:
+        """Return the column that is learned from though it only numbers the rows, unless it was asked for."""
+        if self.columns is not None:
+            return ()
+        others = [name for name in self.plan.columns if name not in self._sketch.counting]
+        odd = [name for name in self.plan.columns if name in self._sketch.counting]
+        if not odd or not others:
+            return ()
+        message = f"the column {odd[0]!r} of {self.file} numbers its rows, and is learned from"
+        columns = json.dumps(others, ensure_ascii=False)
+        remedy = f'leave it out: "columns": {columns if len(columns) <= MOST_SHOWN else "[…]"}'
+        return (OptionError(message, remedy, "file"),)
 
     @property
     def _asked(self) -> tuple[str, ...]:
