@@ -13,7 +13,7 @@ from conftest import REPOSITORY
 
 # From the ground up; a module imports only from its own floor's folder or from floors below.
 FLOORS = (
-    ("zoo", "zoo.errors", "zoo.nearest", "zoo.declared", "zoo.economy", "zoo.visible"),
+    ("zoo", "zoo.errors", "zoo.nearest", "zoo.habits", "zoo.declared", "zoo.economy", "zoo.visible"),
     ("zoo.processes",),
     (
         "zoo.files",

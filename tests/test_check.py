@@ -28,12 +28,7 @@ def without(document: Document, *path: str) -> Document:
 VALUES: Corpus = {
     "unknown option at the top": (
         linear(epochs=3),
-        (
-            "epochs",
-            'the spec has no option "epochs"',
-            "write one of: $schema, blocks, data, export, extends, freeze, init, loss, metrics, model, name, "
-            "optimizer, …",
-        ),
+        ("epochs", 'the spec has no option "epochs"', 'write "epochs": 3 into train'),
     ),
     "unknown option of a layer": (
         linear(model__layers=[{"type": "Linear", "out_features": 1, "bais": True}]),
@@ -57,7 +52,7 @@ VALUES: Corpus = {
     ),
     "a layer that is no object": (
         linear(model__layers=["Linear"]),
-        ("model.layers.0", 'model.layers.0 is "Linear"', "write an object"),
+        ("model.layers.0", 'model.layers.0 is "Linear"', 'write {"type": "Linear"}'),
     ),
     "a type that is no string": (
         linear(loss={"type": 3}),

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from zoo.choice import Choice
 from zoo.errors import MOST_TOLD, Path, Problem
+from zoo.habits import main_option, moved
 from zoo.nearest import LONGEST_LIST, nearest, suggestion
 from zoo.override import echo
 from zoo.source import Source
@@ -109,7 +110,9 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
         case "extra_forbidden":
             options = _options(_class_at(root, source.value, owner))
             message = f'{_name_of(source, owner, root)} has no option "{echo(name)}"'
-            return source.problem(path, message, suggestion(name, options))
+            section, value = "".join(map(str, owner[:1])), _value(source.value, path)
+            habit = moved(section, options, name, value) if len(owner) < 2 else None
+            return source.problem(path, message, habit or suggestion(name, options))
         case "union_tag_not_found":
             kinds = _fitting(_judges_at(root, source.value, path), _value(source.value, path))
             listed = ", ".join(kinds[:LONGEST_LIST]) + (", …" if len(kinds) > LONGEST_LIST else "")
@@ -129,6 +132,9 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
     if meant is not None:
         return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f'did you mean "{meant}"?')
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
+    if wanted == _NOUNS["dict_type"]:
+        kind = nearest(value, _kinds(_judges_at(root, source.value, path))) if isinstance(value, str) else None
+        wanted = f'{{"type": "{kind}"}}' if kind is not None else main_option(name, value) or wanted
     about = _about(owner, name, source, root) if detail["type"] == "string_pattern_mismatch" else ""
     return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f"write {wanted}{about}")
 

@@ -1,0 +1,93 @@
+"""Habits: the words that people bring along from other programs, and where this language has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+PLACES = {
+    "optimizer.lr": "lr lr0 learning_rate",
+    "optimizer.weight_decay": "weight_decay l2",
+    "optimizer.momentum": "momentum",
+    "train.batch_size": "batch_size batch bs",
+    "train.epochs": "epochs epoch num_epochs n_epochs max_epochs",
+    "train.steps": "steps max_steps num_steps max_iters iterations",
+    "train.shuffle": "shuffle",
+    "train.seed": "seed random_seed random_state",
+    "train.accumulation": "accumulate_grad_batches gradient_accumulation_steps",
+    "train.clip_grad_norm": "clip_grad_norm gradient_clip_val max_grad_norm grad_clip clipnorm",
+    "train.precision": "precision amp fp16 bf16 mixed_precision",
+    "train.early_stopping": "early_stopping",
+    "train.early_stopping.patience": "patience",
+    "train.log": "log logger logging tensorboard",
+    "train.compile": "compile",
+    "data.validation": "validation val validation_split val_split val_size val_fraction",
+    "data.test": "test test_size test_split",
+    "data.root": "root data_dir data_path",
+    "data.transforms": "transforms transform",
+    "data.augmentation": "augmentation augment",
+    "model.layers": "layers",
+    "data": "dataset datasets",
+    "loss": "loss loss_fn loss_function criterion",
+    "metrics": "metrics metric",
+    "optimizer": "optimizer optim",
+    "scheduler": "scheduler lr_scheduler",
+}
+"""The words that are written elsewhere in a spec, by their place in it."""
+ADVICE = {
+    "a spec is of no machine; say it to the command: zoo train SPEC --device cuda": "device gpu gpus accelerator",
+    "the run goes to runs/NAME; say another place to the command: zoo train SPEC --out DIR": (
+        "out output output_dir save_dir out_dir project checkpoint_dir"
+    ),
+    "rows live in memory, where no process loads them; sources that may stream have data.workers": (
+        "num_workers workers dataloader_workers"
+    ),
+    'the classes follow from the data; write "out_features": "classes" in the last layer': "num_classes nc classes",
+    "sizes follow from the data; remove it": "input_size input_shape input_dim in_features in_channels",
+}
+"""What to do about words that no spec has."""
+MAIN = {"early_stopping": ("patience", 5)}
+"""The option that a person means who writes a number for the whole object, and a usual number for it."""
+SECTIONS = {"data", "loss", "model", "optimizer", "scheduler", "train"}
+
+_PLACE = {word: place for place, words in PLACES.items() for word in words.split()}
+_ADVICE = {word: advice for advice, words in ADVICE.items() for word in words.split()}
+
+
+def moved(section: str, known: Collection[str], name: str, value: object) -> str | None:
+    """Return what to write for an option that a section of a spec does not have; None where nobody is known to mean it.
+
+    Args:
+        section: "train"; empty for the top.
+        known: the options that it has.
+        name: the option.
+        value: what was written for it.
+    """
+    word = name.lower()
+    if section not in {"", *SECTIONS}:
+        return None
+    if word in _ADVICE and not (section == "data" and word in ("num_classes", "nc", "classes")):
+        return _ADVICE[word]
+    place = _PLACE.get(word)
+    if place is None:
+        return None
+    owner, _, option = place.rpartition(".")
+    if owner == section:
+        return f'did you mean "{option}"?' if option in known else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    written = f'"{option}": {json.dumps(value) if number and place != "train.early_stopping" else "…"}'
+    return f"write {written} into {owner}" if owner else f"write {written} at the top of the spec, beside data"
+
+
+def main_option(name: str, value: object) -> str | None:
+    """Return the object to write for a bare value; None where nobody is known to mean it.
+
+    Args:
+        name: of the object.
+        value: what was written for it.
+    """
+    if name not in MAIN:
+        return None
+    option, usual = MAIN[name]
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return f'{{"{option}": {value if whole else usual}}}'
