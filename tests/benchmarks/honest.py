@@ -113,7 +113,7 @@ def write_once(folder: Path) -> None:
         if name not in shown:
             export(subject, second, form)
             if not filecmp.cmp(path, second, shallow=False):
-                raise SystemExit(f"{name}: torch's exporter writes another file than the first one with these weights")
+                raise SystemExit(f"{name}: with these weights torch writes another file than the first one with them")
             shown.add(name)
 
     onnx.export = written
@@ -193,7 +193,8 @@ def trained(subject: Subject, steps: int) -> Subject:
     Normalisations take the mean of what they meet: of what they begin with, a few steps of momentum leave too much.
     """
     checked, module = subject.checked, subject.module
-    for norm in (part for part in module.modules() if isinstance(part, _BatchNorm)):
+    momenta = {part: part.momentum for part in module.modules() if isinstance(part, _BatchNorm)}
+    for norm in momenta:
         norm.momentum = None
     rows = some_rows(checked, "train")
     optimizer, _ = build_optimizer(checked, module.named_parameters(), len(rows))
@@ -206,6 +207,8 @@ def trained(subject: Subject, steps: int) -> Subject:
         optimizer.zero_grad()
         objective(module(rows.inputs[chosen]), rows.targets[chosen]).backward()  # type: ignore[no-untyped-call]  # torch
         optimizer.step()
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
     return replace(subject, module=module.eval(), origin="trained")
 
 
