@@ -327,6 +327,10 @@ AGREEMENT: Corpus = {
         linear(init=[{"type": "zeros_", "match": "*"}, {"type": "ones_", "match": "*"}]),
         ("init.0.match", "later initializers fill all that zeros_ fills", "remove it, or put it below them"),
     ),
+    "other last bits in a precision that has no ways to them": (
+        linear(train__exact=False, train__precision="bf16"),
+        ("train.exact", "exact false goes without precision, accumulation and compile", "remove them, or exact"),
+    ),
     "no step, because the last one is dropped": (
         linear(train__batch_size=64, train__drop_last=True),
         ("train.batch_size", "drop_last leaves no step: 20 rows are fewer than 64", "write a smaller batch_size"),

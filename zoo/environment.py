@@ -67,6 +67,7 @@ def describe_run(device: torch.device, checked: CheckedSpec) -> dict[str, str | 
     return {
         "started": datetime.now(UTC).isoformat(timespec="microseconds"),
         "spec_sha256": checked.spec.sha256(),
+        **({} if checked.spec.train.exact else {"bits": "others than the plain loop's in the last places"}),
         **{f"warm_start_{number}": digest for number, digest in enumerate(_sources(checked), 1)},
         **describe_machine(device),
     }

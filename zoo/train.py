@@ -77,6 +77,9 @@ class Train(Strict):
     compile: bool = False
     """Compile the model with torch.compile, anew for each size of a batch; the numbers may differ from the plain loop's
     in the last bits."""
+    exact: bool = True
+    """Give the plain loop's bits; with false, steps may round otherwise where that is faster: the same again in each
+    run on one machine, and proven to be as near as rounding explains. For one process on the CPU."""
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """What several processes have of the model: "ddp": each all of it; "fsdp": each a part of every tensor (FSDP2)."""
 
@@ -102,6 +105,8 @@ class Train(Strict):
             raise ValueError("clip_grad_norm and clip_grad_value both shorten gradients; write one of them")
         if self.strategy == "fsdp" and (self.ema is not None or self.precision == "fp16" or self.compile):
             raise ValueError("fsdp goes without ema, fp16 and compile; remove them, or write bf16 for fp16")
+        if not self.exact and (self.precision != "fp32" or self.accumulation > 1 or self.compile):
+            raise ValueError("exact false goes without precision, accumulation and compile; remove them, or exact")
         return self
 
     def plan(self, rows: int) -> Plan:

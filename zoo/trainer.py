@@ -33,6 +33,7 @@ from zoo.training.distributed import World, is_lost, lost
 from zoo.training.frozen import FrozenProof, begin_proof, resume_proof
 from zoo.training.generators import restore_generators, saving, seed_generators
 from zoo.training.loop import Training
+from zoo.training.near import require_alone
 from zoo.training.splits import open_splits
 from zoo.training.state import State
 from zoo.training.streaming import Stream
@@ -60,6 +61,7 @@ def train_run(
     if world.leads:
         destination.choose(checked.spec.name)
     device = find_device(world.device_name(device_name))
+    require_alone(checked.spec.train, device, world)
     spec = checked.spec
     checked = replace(checked, spec=spec.model_copy(update={"data": spec.data.fitted()}))
     splits = _open_splits(checked, device)
@@ -91,6 +93,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     require_writers(run.checked.spec.train.log)
     world = world.with_strategy(run.checked.spec.train.strategy)
     device = find_device(world.device_name(device_name))
+    require_alone(run.checked.spec.train, device, world)
     splits = _open_splits(run.checked, device)
     state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
     restore_generators(world, state, run.checked.spec.train.seed)

@@ -58,6 +58,7 @@ PEERS = (
     Peer("tutorial", "the tutorial's loop"),
     Peer("in_memory", "that, over tensors in memory"),
     Peer("zoo", "zoo"),
+    Peer("zoo_near", "zoo, train.exact false"),
     Peer("lightning", "Lightning", ("lightning",)),
     Peer("fabric", "Fabric", ("lightning",)),
     Peer("accelerate", "Accelerate", ("accelerate",)),

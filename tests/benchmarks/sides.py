@@ -150,6 +150,13 @@ def zoo(side: Side) -> None:
         side.tell(stride)
 
 
+def zoo_near(side: Side) -> None:
+    """Train by zoo's loop to other last bits."""
+    spec = side.checked.spec
+    near = spec.model_copy(update={"train": spec.train.model_copy(update={"exact": False})})
+    zoo(replace(side, checked=replace(side.checked, spec=near)))
+
+
 def lightning(side: Side) -> None:
     """Train by Lightning's Trainer, which is asked for nothing beside the training."""
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -245,7 +252,7 @@ def skorch(side: Side) -> None:
 
 SIDES: dict[str, Callable[[Side], None]] = {
     each.__name__: each  # by the names of peers.py
-    for each in (tutorial, in_memory, zoo, lightning, fabric, accelerate, skorch)
+    for each in (tutorial, in_memory, zoo, zoo_near, lightning, fabric, accelerate, skorch)
 } | array_sides.SIDES
 
 

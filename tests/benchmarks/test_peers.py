@@ -16,7 +16,7 @@ from training import WORKS
 def test_a_round_without_peers_measures_zoo_and_names_the_absent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    sides = [peer for peer in peers.PEERS if peer.name != "in_memory"]  # each takes seconds to start
+    sides = [peer for peer in peers.PEERS if peer.name not in ("in_memory", "zoo_near")]  # each takes seconds to start
     monkeypatch.setattr(peers, "PEERS", sides)
     monkeypatch.setattr(peers, "find_spec", lambda package: None)
     monkeypatch.setattr("sys.argv", ["peers.py", "--data", str(tmp_path), "--rounds", "1", "--seconds", "0", "linear3"])

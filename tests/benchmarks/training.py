@@ -174,7 +174,7 @@ class Ours:
             if state.step == 0 and training.checked.spec.train.shuffle:
                 self._order = state.draw_order(len(training.feed.rows))
             losses, before = state.begin_losses(last), state.step
-            training.strides.advance(self._order, losses, min(last, before + steps))
+            training.course.advance(self._order, losses, min(last, before + steps))
             steps -= state.step - before
             if state.step == last:
                 state.next_epoch()

@@ -70,6 +70,11 @@ def test_what_is_measured_of_sequences_is_compared(here: Path, write: Callable[.
         proof.prove(checked, text.replace(right, wrong))
 
 
+def test_a_training_to_other_last_bits_is_not_ejected(write: Callable[..., str]) -> None:
+    with pytest.raises(ExportError, match="other last bits"):
+        source(check_file(write(linear(train__exact=False))))
+
+
 def test_what_is_measured_of_one_class_is_compared(write: Callable[..., str]) -> None:
     document = linear(model__layers=[{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}], metrics=[])
     convert = {"type": "ToDtype", "dtype": "float32", "scale": True}

@@ -84,8 +84,8 @@ def test_each_way_to_pool_has_the_bits_and_the_layout_of_pooling(channels: int) 
     _kept, call = call_of(module, torch.randn(2, channels, 9, 7, generator=torch.Generator().manual_seed(0)).relu())
     known = list(ways.ways_of(call))
     assert len(known) == 2
-    one = selection._compiled(["x"], itself(call), call.own)
-    assert all(selection._agree(one, selection._compiled(["x"], lines, call.own), call.args[:1]) for lines in known)
+    one = selection.compiled(["x"], itself(call), call.own)
+    assert all(selection._agree(one, selection.compiled(["x"], lines, call.own), call.args[:1]) for lines in known)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_products_are_added_in_blocks(products: int, blocks: list[int]) -> None:
 
 
 def test_numbers_that_tell_are_of_all_sizes_and_signs_and_laid_out_alike() -> None:
-    told = selection._telling(torch.zeros(40, 30).t(), 0)
+    told = selection.telling(torch.zeros(40, 30).t(), 0)
     assert told.stride() == (1, 30)
     sizes = told.abs()[told != 0]
     assert sizes.min() < 2.0**-60
@@ -123,7 +123,7 @@ def test_a_training_by_other_ways_has_the_bits_of_the_plain_one(monkeypatch: pyt
         taken.extend(lines for line, lines in chosen.items() if lines != itself(calls[line]))
         return chosen
 
-    monkeypatch.setattr("zoo.training.replay.selected", seen)
+    monkeypatch.setattr("zoo.training.strides.selected", seen)
     spec = spec_of(train={"epochs": 1})
     state, training = trained(spec)
     assert training.strides.replays

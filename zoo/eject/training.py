@@ -10,6 +10,7 @@ from zoo.eject.constructor import constructor, keywords, literal
 from zoo.eject.course import course_lines, course_source
 from zoo.eject.measuring import evaluate_source, objective_source
 from zoo.eject.optimization import optimizer_call, scheduler_call
+from zoo.errors import ExportError
 
 
 def training_source(checked: CheckedSpec) -> str:
@@ -18,6 +19,9 @@ def training_source(checked: CheckedSpec) -> str:
     Raises:
         ExportError: a part of them cannot be written.
     """
+    if not checked.spec.train.exact:
+        message = "train.exact is false, and the ejected loop gives other last bits than such a training"
+        raise ExportError(message, "eject it with --set train.exact=true")
     parts = [objective_source(checked), course_source(checked), "\n".join(_train(checked)), evaluate_source(checked)]
     return "\n\n\n".join(part for part in parts if part)
 

@@ -44,6 +44,8 @@ class Captured:
     """The gradients of the last batch."""
     update: None = None
     """The optimizer's move is no part of it."""
+    block: int = 1
+    """It does a single step."""
 
     def run(self, batches: Batches, losses: Tensor, start: int, stop: int) -> None:
         """Give the parameters the gradients of the step `start`, the only one before `stop`, and write its loss.

@@ -27,6 +27,7 @@ from zoo.training.feed import Feed, feed_of
 from zoo.training.frozen import still_modules
 from zoo.training.interruption import Interruption
 from zoo.training.measuring import improved, measure, schedule
+from zoo.training.near import NearStrides
 from zoo.training.objective import Objective, objective_of
 from zoo.training.pace import Pace
 from zoo.training.parallel import SharedStrides, shared_strides
@@ -97,9 +98,11 @@ class Training:
         return Strides(self.stepper, self.feed, self.plan.total - done)
 
     @cached_property
-    def course(self) -> Strides | SharedStrides:
+    def course(self) -> Strides | NearStrides | SharedStrides:
         """Return what does the steps."""
-        return shared_strides(self.stepper, self.feed, self.world) if self.world.several else self.strides
+        if self.world.several:
+            return shared_strides(self.stepper, self.feed, self.world)
+        return self.strides if self.checked.spec.train.exact else NearStrides(self.strides)
 
     @cached_property
     def plan(self) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, optim
 
 from zoo.training.recording import NotRecordable, Recorder
-from zoo.training.selection import selected
 from zoo.training.update import Update, update_of
+from zoo.training.ways import Lines
 
 HEAD = """
 def run(inputs: Tensor, targets: Tensor, order: Optional[Tensor], losses: Tensor, c: List[Tensor], numbers: List[float],
@@ -54,6 +55,8 @@ class Replay:
     """The parameters that have a gradient."""
     update: Update | None
     """None where a step ends with the gradients, and the optimizer moves the weights."""
+    block: int = 1
+    """Steps that are computed at once, up to each multiple of it in an epoch."""
 
     def run(self, batches: Batches, losses: Tensor, start: int, stop: int) -> None:
         """Do the steps from `start` to before `stop`, and write their losses.
@@ -85,7 +88,9 @@ class Replay:
         return tuple(parameter.grad.clone() for parameter in self.learned if parameter.grad is not None)
 
 
-def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, moves: bool, seeks: bool) -> Replay:
+def replay_of(
+    recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, moves: bool, ways: Mapping[int, Lines]
+) -> Replay:
     """Return the replay of a step that was recorded, and whose gradients stand at their parameters.
 
     Args:
@@ -93,7 +98,7 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
         loss: what the step gave.
         optimizer: moves the weights; it has stepped before.
         moves: whether it is part of the step, where it is one that can be written down.
-        seeks: whether it pays to look for faster ways to compute the operators.
+        ways: what stands in place of some of its lines.
 
     Raises:
         NotRecordable: the step cannot be written down.
@@ -106,7 +111,8 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
     kept = f"torch.ops.aten.copy_(torch.ops.aten.select(losses, 0, step), {recorder.name(loss)})"
     # A layer that works in place would overwrite the data.
     own = ["x = torch.clone(x)"] if recorder.overwrites_batch else []
-    body = [*own, *_lines(recorder, seeks), kept, *(() if update is None else update.lines)]
+    lines = [line for number, one in enumerate(recorder.lines) for line in ways.get(number, (one,))]
+    body = [*own, *lines, kept, *(() if update is None else update.lines)]
     returned = [] if update is not None else [gradients[parameter] for parameter in learned]
     text = HEAD + "".join(f"    c{i} = c[{i}]\n" for i in range(len(recorder.constants)))
     text += "".join(f"    {name} = inputs\n" for name in dict.fromkeys(returned)) + BATCH
@@ -118,9 +124,3 @@ def replay_of(recorder: Recorder, loss: Tensor, optimizer: optim.Optimizer, move
     except RuntimeError as error:
         raise NotRecordable(f"torch's interpreter refuses it: {str(error).strip().splitlines()[0]}") from error
     return Replay(function, constants, tuple(learned), update)
-
-
-def _lines(recorder: Recorder, seeks: bool) -> list[str]:
-    """Return the lines of a step; where that is wanted, each operator in the fastest way that has its bits."""
-    ways = selected(recorder.calls) if seeks else {}
-    return [line for number, one in enumerate(recorder.lines) for line in ways.get(number, (one,))]

@@ -47,7 +47,7 @@ def _choice(call: Call, ways: Sequence[Lines]) -> int:
     with torch.no_grad(), torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # documented, not exported
         for number, lines in enumerate(ways):
             try:
-                function = _compiled(names, lines, _results(call))
+                function = compiled(names, lines, _results(call))
                 times[number] = _seconds(function, given)
                 if number and not (times[number] < HOPELESS * times[0] and _agree(functions[0], function, given)):
                     continue
@@ -70,7 +70,7 @@ def _results(call: Call) -> list[str]:
     return [name for name, asked in zip(call.own, call.args[-1], strict=True) if asked]
 
 
-def _compiled(names: Sequence[str], lines: Lines, results: Sequence[str]) -> Callable[..., list[Tensor]]:
+def compiled(names: Sequence[str], lines: Lines, results: Sequence[str]) -> Callable[..., list[Tensor]]:
     """Return a way as a function of its tensors."""
     taken = ", ".join(f"{name}: Tensor" for name in names)
     body = "".join(f"    {line}\n" for line in lines)
@@ -92,14 +92,14 @@ def worked() -> float:
 
 def _agree(one: Callable[..., list[Tensor]], other: Callable[..., list[Tensor]], given: Sequence[Tensor]) -> bool:
     """Return whether two ways give the same bits, laid out alike, on these numbers and on telling ones."""
-    for taken in (given, [_telling(tensor, seed) for seed, tensor in enumerate(given)]):
+    for taken in (given, [telling(tensor, seed) for seed, tensor in enumerate(given)]):
         pairs = zip(one(*taken), other(*taken), strict=True)
         if not all(first.stride() == second.stride() and same_bits(first, second) for first, second in pairs):
             return False
     return True
 
 
-def _telling(tensor: Tensor, seed: int) -> Tensor:
+def telling(tensor: Tensor, seed: int) -> Tensor:
     """Return a tensor laid out alike whose numbers tell ways of rounding apart: of all sizes, with zeros of each sign.
 
     Products of the smallest are below float32's normal range, sums of the largest within it.

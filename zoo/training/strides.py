@@ -22,7 +22,7 @@ from zoo.training.captured import Captured, NotFaster, captured_step, take_gradi
 from zoo.training.feed import Feed
 from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.replay import Batches, Replay, replay_of
-from zoo.training.selection import same_bits, worked
+from zoo.training.selection import same_bits, selected, worked
 from zoo.training.snapshot import Snapshot, tensors_of
 from zoo.training.stepper import Stepper
 
@@ -99,8 +99,8 @@ class Strides:
         """
         state = self.stepper.state
         first = state.step
-        whole = self._whole
-        if self.replay is not None and not self._follows(self.replay):
+        whole = self.whole
+        if self.replay is not None and not self.follows(self.replay):
             self.replay, self.moves, self.proofs = None, False, PROOFS
         if self.plain or first >= whole:
             self._plain(order, losses)
@@ -120,7 +120,7 @@ class Strides:
         self._done += state.step - first
 
     @cached_property
-    def _whole(self) -> int:
+    def whole(self) -> int:
         """Return how many steps of an epoch have as many rows as the first."""
         return self.feed.steps - int(self.feed.counts[-1] < self.feed.counts[0])
 
@@ -144,12 +144,12 @@ class Strides:
         return self.to_come - self._done > SEEKS
 
     @cached_property
-    def _single(self) -> bool:
+    def single(self) -> bool:
         """Return whether something follows each step."""
         stepper = self.stepper
         return stepper.scheduler is not None or stepper.state.average is not None or not self.feed.resident
 
-    def _follows(self, replay: Replay | Captured) -> bool:
+    def follows(self, replay: Replay | Captured) -> bool:
         """Return whether the optimizer is still what the replay has of it."""
         return replay.update is None or (replay.update.holds and replay.update.fits(self._stride))
 
@@ -160,7 +160,7 @@ class Strides:
         losses[number] = self.stepper.step(*self.feed.batch(order, state.epoch, number))
         self._seconds = [*self._seconds[-PLAIN:], worked() - begun]
 
-    def _batches(self, order: Tensor | None) -> tuple[Batches, bool]:
+    def batches(self, order: Tensor | None) -> tuple[Batches, bool]:
         """Return where a replay takes its rows from, and whether that is the next batch alone."""
         feed, state = self.feed, self.stepper.state
         if feed.resident and isinstance(feed.rows, Rows):
@@ -168,10 +168,10 @@ class Strides:
         inputs, targets = feed.batch(order, state.epoch, state.step)
         return Batches(inputs, targets, None, len(inputs)), True
 
-    def _run(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor, steps: int) -> None:
+    def run(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor, steps: int) -> None:
         """Do steps without what follows them."""
         state = self.stepper.state
-        batches, alone = self._batches(order)
+        batches, alone = self.batches(order)
         first = state.step
         if alone:
             replay.run(batches, losses[first : first + 1], 0, 1)
@@ -181,10 +181,10 @@ class Strides:
 
     def _leap(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor, until: int) -> None:
         """Do as many steps as fit into a stretch of time."""
-        single = self._single or replay.update is None
-        steps = 1 if single else min(self._stride, until - self.stepper.state.step)
+        single = self.single or replay.update is None
+        steps = 1 if single else self._steps(replay.block, until)
         begun = perf_counter()
-        self._run(replay, order, losses, steps)
+        self.run(replay, order, losses, steps)
         if replay.update is None:
             self.stepper.clip()
             self.stepper.move()
@@ -196,20 +196,32 @@ class Strides:
     def _record(self, order: Tensor | None, losses: Tensor) -> None:
         """Do a plain step, and write down what it does."""
         state, stepper = self.stepper.state, self.stepper
-        inputs, targets = self.feed.batch(order, state.epoch, state.step)
-        state.optimizer.zero_grad()
-        recorder = Recorder(x=inputs, y=targets)
-        with recorder:
-            loss = stepper.loss(inputs, targets)
-            take_gradients(loss, state.optimizer)
+        recorder, loss = self.recorded(order)
         try:
-            self.replay = replay_of(recorder, loss, state.optimizer, self.moves, self._seeks)
+            ways = selected(recorder.calls) if self._seeks else {}
+            self.replay = replay_of(recorder, loss, state.optimizer, self.moves, ways)
         except NotRecordable as error:
-            self._give_up(str(error))
+            self.give_up(str(error))
         losses[state.step] = loss.detach()
         state.step += 1
         stepper.clip()
         stepper.after_move(stepper.move())
+
+    def _steps(self, block: int, until: int) -> int:
+        """Return about as many steps as fit into a stretch of time, up to the end of a block."""
+        first = self.stepper.state.step
+        return min(until, max(first // block + 1, (first + self._stride) // block) * block) - first
+
+    def recorded(self, order: Tensor | None) -> tuple[Recorder, Tensor]:
+        """Return what the next step computes and its loss; the parameters have its gradients, and are not moved."""
+        state = self.stepper.state
+        inputs, targets = self.feed.batch(order, state.epoch, state.step)
+        state.optimizer.zero_grad()
+        recorder = Recorder(x=inputs, y=targets)
+        with recorder:
+            loss = self.stepper.loss(inputs, targets)
+            take_gradients(loss, state.optimizer)
+        return recorder, loss
 
     def _capture(self, order: Tensor | None, losses: Tensor) -> None:
         """Capture the gradients of a step as a graph, where that is faster, and do the step plainly."""
@@ -221,15 +233,23 @@ class Strides:
             self.plain = True
             log.info("steps are not captured as a CUDA graph: it is not faster")
         except NotRecordable as error:
-            self._give_up(str(error))
+            self.give_up(str(error))
         losses[number] = self.stepper.step(*batch)
 
     def _prove(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor) -> None:
-        """Do a step by the replay and again by the plain step, from the same state, and compare."""
+        """Do a step that is compared; where it shows a fault, the training stays plain."""
+        fault = self.compared(replay, order, losses)
+        self.stepper.after_move(True)
+        self.proofs -= 1
+        if fault:
+            self.give_up(fault)
+
+    def compared(self, replay: Replay | Captured, order: Tensor | None, losses: Tensor) -> str:
+        """Do a step by the replay and again by the plain step, from the same state; return what is wrong with it."""
         stepper, state, number = self.stepper, self.stepper.state, self.stepper.state.step
         before, failure = Snapshot.of(state), ""
         try:
-            self._run(replay, order, losses, 1)
+            self.run(replay, order, losses, 1)
         except RuntimeError as error:
             failure = str(error)
         replayed, loss, gradients = Snapshot.of(state), losses[number].clone(), replay.gradients()
@@ -244,11 +264,11 @@ class Strides:
             stepper.move()
             same = replayed.same(Snapshot.of(state))
         state.step = number + 1
-        stepper.after_move(True)
-        self.proofs -= 1
-        if failure or not same or not same_bits(loss, losses[number]):
-            self._give_up(failure or "replayed steps differ from plain ones in their bits")
+        if failure or (same and same_bits(loss, losses[number])):
+            return failure
+        return "replayed steps differ from plain ones in their bits"
 
-    def _give_up(self, reason: str) -> None:
+    def give_up(self, reason: str) -> None:
+        """Stay plain from here on, and say why."""
         self.replay, self.plain = None, True
         log.warning("steps are not replayed, and take longer: %s", reason)

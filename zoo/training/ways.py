@@ -58,11 +58,11 @@ class Call:
 def ways_of(call: Call) -> Iterator[Lines]:
     """Yield the ways that are known of what a call does, in TorchScript; they give its results their names."""
     tensors = call.tensors.values()
-    if call.function in WAYS and all(value.dtype == torch.float32 and _dense(value) for value in tensors):
+    if call.function in WAYS and all(value.dtype == torch.float32 and dense(value) for value in tensors):
         yield from WAYS[call.function](call)
 
 
-def _dense(tensor: Tensor) -> bool:
+def dense(tensor: Tensor) -> bool:
     """Return whether the numbers stand without gaps, each once, so that a tensor like this one is laid out alike."""
     return tensor.numel() > 0 and torch.empty_like(tensor).stride() == tensor.stride()
 
@@ -76,7 +76,7 @@ def _matrix_product(call: Call) -> Iterator[Lines]:
     cuts = _blocks(len(other))
     (own,) = call.own
     if len(cuts) == 1:
-        yield (f"{own} = {_linear(left, f'torch.ops.aten.t({right})', bias)}",)
+        yield (f"{own} = {linear(left, f'torch.ops.aten.t({right})', bias)}",)
         return
     # oneDNN needs the rows or the columns of a block of the second one after the other.
     copied = ".contiguous()" if other.stride(0) == 1 else ""
@@ -86,9 +86,9 @@ def _matrix_product(call: Call) -> Iterator[Lines]:
         block = f"torch.ops.aten.slice({left}, 1, {place})"
         weight = f"torch.ops.aten.t(torch.ops.aten.slice({right}, 0, {place})){copied}"
         if first == 0:
-            lines.append(f"{own} = {_linear(block, weight, bias)}")
+            lines.append(f"{own} = {linear(block, weight, bias)}")
         else:
-            lines.append(f"{own}.add_({_linear(block, weight, 'None')})")
+            lines.append(f"{own}.add_({linear(block, weight, 'None')})")
         first += size
     yield tuple(lines)
 
@@ -101,8 +101,9 @@ def _blocks(products: int) -> list[int]:
     return [min(BLOCK, products - first) for first in range(0, products, BLOCK)]
 
 
-def _linear(left: str, weight: str, bias: str) -> str:
-    return f'torch.ops.mkldnn._linear_pointwise({left}, {weight}, {bias}, "none", [], "")'
+def linear(left: str, weight: str, bias: str, then: str = "none") -> str:
+    """Return a product with the transposed weight by oneDNN; `then` is what it does to each number."""
+    return f'torch.ops.mkldnn._linear_pointwise({left}, {weight}, {bias}, "{then}", [], "")'
 
 
 def _pooling(call: Call) -> Iterator[Lines]:
