@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
+from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
 import cli
 from conftest import Outcome
+from zoo.processes import COMMAND_LINE
+from zoo.training.launcher import HEARD
 
 LIMIT = 120.0  # seconds that a command has to end, on a busy machine
 
@@ -67,6 +72,47 @@ def start(*arguments: str | Path, err: int | None = None, out: int | None = None
     process = multiprocessing.get_context("fork").Process(target=_run, args=(arguments, files, (out, err)))
     process.start()
     return Started(process, *files)
+
+
+class Worker:
+    """A process that torch's launcher starts, forked from the launcher; it has what a Popen has that the launcher asks.
+
+    Args:
+        command: the interpreter, the command line, and what follows it.
+        environment: all of it.
+    """
+
+    def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        assert Path(command[1]) == COMMAND_LINE
+        self._process = multiprocessing.get_context("fork").Process(target=_work, args=(command[2:], environment))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """Return how the process has ended; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> None:
+        """Wait so many seconds for its end."""
+        self._process.join(timeout)
+
+
+@pytest.fixture
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let launchers fork the processes that they start."""
+    monkeypatch.setattr(SubprocessHandler, "_popen", lambda handler, *started: Worker(*started))
+
+
+def _work(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    os.setsid()
+    for number in HEARD:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["zoo", *arguments]
+    cli.main()
 
 
 def _run(arguments: tuple[str | Path, ...], files: tuple[Path, Path], given: tuple[int | None, int | None]) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
-from test_distributed import together, train
 from test_killed import in_a_child
+from together import together, train
 
 from conftest import Document, Outcome, linear
 from zoo.check import check_file

@@ -8,6 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from zoo.training.features import HeldOut
 from zoo.training.stepper import Stepper
 from zoo.training.strides import Strides
 
-STEPS = 60  # in the three epochs of the training
-MOMENTS = [("step", count) for count in (1, 2, 7, 19, 20, 21, 33, 40, 41, 55, 59, 60)]
-MOMENTS += [("evaluation", count) for count in (1, 2, 3, 4, 6)]
-MOMENTS += [("checkpoint", count) for count in (1, 2, 5, 11)]
+# What happens how often, since the training began or went on, until it is killed. Steps in epochs of 20.
+MOMENTS = [("step", 1), ("step", 2), ("checkpoint", 1), ("checkpoint", 2), ("step", 5), ("step", 13), ("step", 2)]
+MOMENTS += [("evaluation", 1), ("evaluation", 2), ("step", 1), ("checkpoint", 3), ("step", 12), ("step", 4)]
+MOMENTS += [("evaluation", 2), ("checkpoint", 1), ("step", 15), ("step", 6), ("step", 1), ("evaluation", 1)]
+MOMENTS += [("evaluation", 2), ("evaluation", 1)]
 
 
 LAYERS = [
@@ -118,36 +120,20 @@ def in_a_child(act: Callable[[], object]) -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def train(out: Path) -> None:
-    train_run(check_file("spec.json"), "cpu", Destination(out), TrainingProgress())
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Give the place of a training that nobody kills, for all tests of a spec."""
-    places: dict[str, Path] = {}
-    return lambda spec: places.setdefault(spec, tmp_path_factory.mktemp("whole") / "run")
-
-
 @pytest.fixture
 def whole(
-    write: Callable[..., str],
-    undisturbed: Callable[[str], Path],
-    monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    write: Callable[..., str], here: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Path:
+    """A training that nobody kills."""
     torch.set_num_threads(1)
-    spec = document() | getattr(request, "param", {})
-    write(spec)
+    write(document() | request.param)
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
     monkeypatch.setattr(strides, "PAYS", 0.0)
     monkeypatch.setattr(strides, "SLOW", float("inf"))
-    place = undisturbed(json.dumps(spec))
-    if not place.exists():
-        train(place)
-    return place
+    go_on(here / "whole")
+    return here / "whole"
 
 
 # Any: whatever a checkpoint holds.
@@ -158,11 +144,17 @@ def _tensors(value: Any) -> list[bytes]:
     return [found for member in members for found in _tensors(member)]
 
 
+def measured(run: Path) -> list[Document]:
+    """Return the measurements of a run without their times; none of one that has not written any."""
+    file = run / "metrics.jsonl"
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return [{**json.loads(line), "seconds": 0} for line in lines]
+
+
 def held(run: Path) -> tuple[bytes, list[Any], list[bytes]]:
     """Return weights, measurements, and all tensors of the last checkpoint."""
-    rows = [{**json.loads(line), "seconds": 0} for line in (run / "metrics.jsonl").read_text().splitlines()]
     record = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
-    return (run / "model.safetensors").read_bytes(), rows, _tensors(record)
+    return (run / "model.safetensors").read_bytes(), measured(run), _tensors(record)
 
 
 # 48 steps in epochs of 20: measured after 7, 14, 21 … 42 and 48.
@@ -170,59 +162,53 @@ BETWEEN: Document = {
     "train": {"steps": 48, "batch_size": 4, "accumulation": 2, "evaluate_every": 7, "early_stopping": {"patience": 9}},
     "scheduler": {"type": "ReduceLROnPlateau", "interval": "evaluation", "patience": 1},
 }
-MOMENTS_BETWEEN = [("step", count) for count in (6, 7, 8, 14, 20, 21, 22, 42, 43, 48)]
-MOMENTS_BETWEEN += [("evaluation", count) for count in (1, 2, 5, 14)]
-MOMENTS_BETWEEN += [("checkpoint", count) for count in (2, 3, 4, 5, 12)]
-
-
-@pytest.mark.parametrize("whole", [BETWEEN], indirect=True, ids=["between"])
-@pytest.mark.parametrize(("event", "count"), MOMENTS_BETWEEN)
-def test_a_training_killed_between_two_measurements_goes_on_to_the_same_bits(
-    event: str, count: int, whole: Path, here: Path
-) -> None:
-    test_a_killed_training_goes_on_to_the_same_bits(event, count, whole, here)
-    steps = [json.loads(line)["step"] for line in (here / "cut" / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [7, 14, 21, 28, 35, 42, 48]
-
+MOMENTS_BETWEEN = [("checkpoint", 2), ("step", 4), ("step", 1), ("evaluation", 1), ("evaluation", 2), ("step", 2)]
+MOMENTS_BETWEEN += [("checkpoint", 3), ("checkpoint", 1), ("step", 1), ("evaluation", 2), ("step", 6), ("step", 2)]
+MOMENTS_BETWEEN += [("evaluation", 1), ("checkpoint", 4), ("evaluation", 3), ("step", 7)]
+MOMENTS_BETWEEN += [("evaluation", 1), ("step", 1), ("checkpoint", 2), ("evaluation", 2)]
 
 # No gradient waits and nothing follows a step, so that steps are replayed, many at once.
 REPLAYED: Document = {
     "data": {key: value for key, value in document()["data"].items() if key != "augmentation"},
-    "train": {"epochs": 3, "batch_size": 4},
+    "train": {"epochs": 10, "batch_size": 4},
     "scheduler": None,
 }
-MOMENTS_REPLAYED = [("plain", 2), ("record", 1), ("proof", 1), ("proof", 3), ("checkpoint", 5), ("checkpoint", 8)]
-MOMENTS_REPLAYED += [("stride", count) for count in (1, 2, 3, 4, 5)]
+MOMENTS_REPLAYED = [("plain", 2), ("record", 1), ("proof", 1), ("proof", 3), ("stride", 1), ("checkpoint", 5)]
+MOMENTS_REPLAYED += [("stride", 2), ("checkpoint", 8), ("stride", 3), ("stride", 4), ("stride", 5)]
 
 
-@pytest.mark.parametrize("whole", [REPLAYED], indirect=True, ids=["replayed"])
-@pytest.mark.parametrize(("event", "count"), MOMENTS_REPLAYED)
-def test_a_training_killed_among_replayed_steps_goes_on_to_the_same_bits(
-    event: str, count: int, whole: Path, here: Path
-) -> None:
-    test_a_killed_training_goes_on_to_the_same_bits(event, count, whole, here)
-
-
-@pytest.mark.parametrize(("event", "count"), MOMENTS)
-def test_a_killed_training_goes_on_to_the_same_bits(event: str, count: int, whole: Path, here: Path) -> None:
-    def killed() -> None:
-        if event == "checkpoint":
-            halved(count)
-        else:
-            counted(*PLACES[event], count)
-        train(here / "cut")
-
-    assert in_a_child(killed) == signal.SIGKILL
-    run = Run(here / "cut")
+def go_on(out: Path) -> None:
+    """Train, from the last checkpoint where there is one."""
+    run = Run(out)
     if run.checkpoint_file.is_file():
-        assert in_a_child(lambda: resume_run(run, "cpu", TrainingProgress())) == 0
+        resume_run(run, "cpu", TrainingProgress())
     else:
-        assert (event, count) in {("step", 1), ("step", 2), ("checkpoint", 1)}, "it had a checkpoint by then"
-        assert (
-            in_a_child(
-                lambda: train_run(check_file("spec.json"), "cpu", Destination(here / "cut", True), TrainingProgress())
-            )
-            == 0
-        )
-    assert held(here / "cut") == held(whole)
-    assert not list((here / "cut").rglob(".*"))  # what was half written
+        train_run(check_file("spec.json"), "cpu", Destination(out, True), TrainingProgress())
+
+
+def killed(event: str, count: int, out: Path) -> None:
+    """Train up to a moment, in a process that ends there."""
+    if event == "checkpoint":
+        halved(count)
+    else:
+        counted(*PLACES[event], count)
+    go_on(out)
+
+
+@pytest.mark.parametrize(
+    ("whole", "moments"),
+    [({}, MOMENTS), (BETWEEN, MOMENTS_BETWEEN), (REPLAYED, MOMENTS_REPLAYED)],
+    indirect=["whole"],
+    ids=["epochs", "between two measurements", "among replayed steps"],
+)
+def test_a_training_killed_again_and_again_goes_on_to_the_same_bits(
+    moments: list[tuple[str, int]], whole: Path, here: Path
+) -> None:
+    cut, undisturbed = here / "cut", held(whole)
+    for event, count in moments:
+        assert in_a_child(partial(killed, event, count, cut)) == signal.SIGKILL, (event, count)
+        rows = measured(cut)
+        assert rows == undisturbed[1][: len(rows)], (event, count)
+    go_on(cut)
+    assert held(cut) == undisturbed
+    assert not list(cut.rglob(".*"))  # what was half written

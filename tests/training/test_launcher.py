@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from conftest import REPOSITORY, Outcome, linear
-from forking import LIMIT, start
+from forking import LIMIT, forked_workers, start
+
+__all__ = ["forked_workers"]  # a fixture
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +34,7 @@ def workers(launcher: int) -> list[int]:
     return found
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[..., str], here: Path) -> None:
     write(linear(train={"epochs": 100_000, "batch_size": 4}))
     launcher = start("train", "spec.json", "--processes", "2", "--out", "run")
@@ -49,6 +52,7 @@ def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[...,
     assert not [worker for worker in started if Path(f"/proc/{worker}").exists()]
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_signal_to_the_launcher_leaves_a_checkpoint(write: Callable[..., str], here: Path) -> None:
     write(linear(train={"epochs": 100_000, "batch_size": 4}))
     launcher = start("train", "spec.json", "--processes", "2", "--out", "run")
