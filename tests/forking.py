@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -83,8 +84,8 @@ class Worker:
     """
 
     def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
-        assert Path(command[1]) == COMMAND_LINE
-        self._process = multiprocessing.get_context("fork").Process(target=_work, args=(command[2:], environment))
+        arguments = command[command.index(str(COMMAND_LINE)) + 1 :]
+        self._process = multiprocessing.get_context("fork").Process(target=_work, args=(arguments, environment))
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -108,17 +109,20 @@ def _work(arguments: tuple[str, ...], environment: dict[str, str]) -> None:
     os.setsid()
     for number in HEARD:
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["zoo", *arguments]
-    cli.main()
+    _command(arguments)
 
 
 def _run(arguments: tuple[str | Path, ...], files: tuple[Path, Path], given: tuple[int | None, int | None]) -> None:
     os.setsid()
     for number, (file, descriptor) in enumerate(zip(files, given, strict=True), start=1):
         os.dup2(os.open(file, os.O_WRONLY) if descriptor is None else descriptor, number)
+    _command(arguments)
+
+
+def _command(arguments: Sequence[str | Path]) -> None:
+    """Be a process of zoo from here on."""
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115  # as long as the process
     logging.getLogger().handlers.clear()  # pytest's
     signal.signal(signal.SIGINT, signal.default_int_handler)

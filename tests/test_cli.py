@@ -448,7 +448,7 @@ def test_help_names_the_command_as_a_person_types_it() -> None:
 def test_make_demo_ends_with_learned_weights_beside_true_ones_and_the_proof(here: Path) -> None:
     shutil.copytree(REPOSITORY / "specs", here / "specs")
     spec = here / "specs" / "linear3.json"
-    spec.write_text(spec.read_text().replace('"epochs": 2000', '"epochs": 200'))  # the README's test takes them all
+    spec.write_text(spec.read_text().replace('"epochs": 2000', '"epochs": 200'))  # tests/test_specs.py takes them all
     binaries = here / "bin"
     binaries.mkdir()
     (binaries / "zoo").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{REPOSITORY / "cli.py"}" "$@"\n')

@@ -15,6 +15,7 @@ from test_killed import in_a_child
 from together import together, train
 
 from conftest import Document, Outcome, linear
+from forking import forked_workers
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import Interrupted
@@ -25,6 +26,8 @@ from zoo.seal import sealed_tensors
 from zoo.trainer import resume_run, train_run
 from zoo.training.stepper import Stepper
 from zoo.training.watching import Moment, Row
+
+__all__ = ["forked_workers"]  # a fixture
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
@@ -188,6 +191,7 @@ def test_a_run_that_has_not_ended_is_refused(write: Write, zoo: Zoo, monkeypatch
     assert "runs/line has no weights: its training did not end" in done.err
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_run_of_two_processes_is_reproduced_by_two(
     write: Write, here: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_killed import in_a_child
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-from conftest import REPOSITORY, Outcome, linear
+from conftest import Outcome, linear
 from forking import LIMIT, forked_workers, start
+from zoo.processes import COMMAND_LINE
+from zoo.training.launcher import first_to_fail
 
 __all__ = ["forked_workers"]  # a fixture
 
@@ -52,6 +55,28 @@ def test_a_process_that_is_killed_ends_all_with_one_message(write: Callable[...,
     assert not [worker for worker in started if Path(f"/proc/{worker}").exists()]
 
 
+def failure(exitcode: int, timestamp: int = 0) -> ProcessFailure:
+    made = ProcessFailure(local_rank=0, pid=1, exitcode=exitcode, error_file="")
+    made.timestamp = timestamp
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ended", "first"),
+    [
+        ((failure(1), failure(-signal.SIGKILL)), 1),
+        ((failure(1), failure(-signal.SIGSEGV, 1)), 1),
+        ((failure(1), failure(-signal.SIGTERM)), 0),
+        ((failure(1), failure(-signal.SIGKILL, 30)), 0),
+        ((failure(2), failure(-signal.SIGKILL)), 0),
+        ((failure(-signal.SIGKILL, 1), failure(1)), 0),
+    ],
+    ids=["killed", "crashed", "ended by the launcher", "killed by the launcher", "an error", "seen later"],
+)
+def test_a_killed_process_is_the_cause_of_one_that_lost_it(ended: tuple[ProcessFailure, ...], first: int) -> None:
+    assert first_to_fail(ChildFailedError("cli.py", dict(enumerate(ended))))[0] == first
+
+
 @pytest.mark.usefixtures("forked_workers")
 def test_a_signal_to_the_launcher_leaves_a_checkpoint(write: Callable[..., str], here: Path) -> None:
     write(linear(train={"epochs": 100_000, "batch_size": 4}))
@@ -68,19 +93,14 @@ def test_a_signal_to_the_launcher_leaves_a_checkpoint(write: Callable[..., str],
     assert (here / "run/checkpoints/last.pt").is_file()
 
 
-def test_torchrun_starts_the_processes_too(write: Callable[..., str], here: Path) -> None:
+@pytest.mark.usefixtures("forked_workers")
+def test_torchrun_starts_the_processes_too(
+    write: Callable[..., str], here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write(linear())
-    arguments = ["--standalone", "--nproc-per-node", "2", str(REPOSITORY / "cli.py"), "train", "spec.json", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    json.loads(done.stdout)  # of one process alone
+    asked = ["--standalone", "--nproc-per-node", "2", str(COMMAND_LINE), "train", "spec.json", "--json"]
+    assert in_a_child(lambda: torchrun.main(asked)) == 0
+    json.loads(capfd.readouterr().out)  # of one process alone
     assert json.loads((here / "runs/line/environment.json").read_text())["processes"] == 2
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from zoo.economy import cores
@@ -54,7 +54,7 @@ def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
     except SignalException as stopped:
         return 128 + int(stopped.sigval)
     except ChildFailedError as failed:
-        rank, failure = failed.get_first_failure()
+        rank, failure = first_to_fail(failed)
         if failure.exitcode < 0:
             name = signal.Signals(-failure.exitcode).name
             message = f"process {rank} of {processes} was killed by {name}; the others have been ended"
@@ -64,6 +64,20 @@ def launch(program: Path, arguments: Sequence[str], processes: int) -> int:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 0
+
+
+def first_to_fail(failed: ChildFailedError) -> tuple[int, ProcessFailure]:
+    """Return the rank that made the others fail, and how.
+
+    One that was killed comes before one that lost it, which says nothing: both may have ended when torch looks.
+    """
+    rank, first = failed.get_first_failure()
+    if first.exitcode == ProcessLost.exit_status:
+        for other, failure in failed.failures.items():
+            at_once = failure.timestamp - first.timestamp <= 1  # second; later it was the launcher that killed it
+            if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM and at_once:
+                return other, failure
+    return rank, first
 
 
 def _silence() -> None:
