@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from test_killed import in_a_child
+from together import imported
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
@@ -19,7 +20,7 @@ from forking import LIMIT, forked_workers, start
 from zoo.processes import COMMAND_LINE
 from zoo.training.launcher import first_to_fail
 
-__all__ = ["forked_workers"]  # a fixture
+__all__ = ["forked_workers", "imported"]  # fixtures
 
 pytestmark = pytest.mark.long
 
