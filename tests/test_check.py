@@ -195,9 +195,22 @@ VALUES: Corpus = {
     "a missing Flatten": (
         images(model__layers=[{"type": "Linear", "out_features": "classes"}], metrics=[]),
         (
-            "loss.type",
-            "CrossEntropyLoss needs logits (N, classes), but the model gives (N, 1, 28, 10)",
-            'end with {"type": "Flatten"} and {"type": "Linear", "out_features": "classes"}',
+            "model.layers.0.type",
+            "Linear works along the last axis of (N, 1, 28, 28) alone, and the model gives (N, 1, 28, 10)",
+            'put {"type": "Flatten"} above it',
+        ),
+    ),
+    "a missing Flatten between written sizes": (
+        images(
+            model__layers=[
+                {"type": "Linear", "in_features": 784, "out_features": 9},
+                {"type": "Linear", "in_features": 9, "out_features": "classes"},
+            ]
+        ),
+        (
+            "model.layers.0.in_features",
+            "Linear expects 784 features, but the data gives (N, 1, 28, 28)",
+            'put {"type": "Flatten"} above it, and remove in_features; to work along the last axis alone, write 28',
         ),
     ),
     "integers into a layer": (

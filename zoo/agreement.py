@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from zoo.checked import CheckedSpec
 from zoo.data.reconstruction import Reconstructable
 from zoo.errors import Path, Problem, ShapeError
 from zoo.layers.layer import kind
+from zoo.layers.linear import IMAGES, Linear
 from zoo.losses import Loss
 from zoo.losses.loss import Pairwise
 from zoo.metrics import Metric
-from zoo.placed import THE_INPUT
+from zoo.placed import THE_INPUT, PlacedLayer
 from zoo.shapes import class_axis
 
 
 def agreement(checked: CheckedSpec) -> list[Problem]:
     """Return the problems of a model with its targets, and of what changes the one or the other."""
-    problems = list(_judge_problems(checked))
-    if not problems:
-        problems += _size_problems(checked)
-        problems += _logit_problems(checked)
+    unflattened = _unflattened(checked)
+    if unflattened is not None:  # other shapes would follow from it
+        problems = [*_flattening(checked, unflattened), *_logit_problems(checked)]
+    else:
+        problems = list(_judge_problems(checked)) or [*_size_problems(checked), *_logit_problems(checked)]
     for judge in (_token_problems, _augmentation_problems):
         problems += judge(checked)
     return problems
@@ -41,6 +44,30 @@ def _judge_problems(checked: CheckedSpec) -> Iterator[Problem]:
         if name in names[:index]:
             message = f"the metric {type(spec.metrics[index]).__name__} stands twice"
             yield source.problem(("metrics", index, "type"), message, "keep one of them")
+
+
+def _unflattened(checked: CheckedSpec) -> PlacedLayer | None:
+    """Return the first Linear that is given images, where the model gives them too, for targets that are none."""
+    if checked.output.rank < IMAGES or checked.example.target.rank >= IMAGES - 1:
+        return None
+    linear = (placed for placed in checked.layers if isinstance(placed.layer, Linear))
+    return next((placed for placed in linear if placed.input.rank >= IMAGES), None)
+
+
+def _flattening(checked: CheckedSpec, placed: PlacedLayer) -> list[Problem]:
+    """Return the problem of a Linear that is given images, unless it was told already that in_features is another."""
+    if _told_its_size(checked, placed):
+        return []
+    message = f"Linear works along the last axis of {placed.input} alone, and the model gives {checked.output}"
+    return [checked.source.problem((*placed.path, "type"), message, 'put {"type": "Flatten"} above it')]
+
+
+def _told_its_size(checked: CheckedSpec, placed: PlacedLayer) -> bool:
+    """Return whether a Linear was told already that in_features is another."""
+    here: Any = checked.source.value  # JSON values, walked by key
+    for step in placed.path:
+        here = here[step]
+    return bool(here.get("in_features", placed.input.dims[-1]) != placed.input.dims[-1])
 
 
 def _mirroring(checked: CheckedSpec, judge: Loss | Metric) -> str:

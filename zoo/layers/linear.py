@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from zoo.errors import SizeError
 from zoo.layers.axis import least
 from zoo.layers.layer import Sizes, Tied, agreed, features
 from zoo.layers.namesake import Namesake
 from zoo.layers.parametrization import Parametrized
 from zoo.shapes import Shape
 from zoo.strict import Count, Size
+
+IMAGES = 4  # axes, with that of the rows; so many are seldom meant to meet a Linear
 
 
 class Linear(Parametrized, Tied):
@@ -33,7 +36,12 @@ class Linear(Parametrized, Tied):
             ShapeError: the numbers are not floats, `in_features` is not the size of the last axis, or the weight cannot
                 have the parametrization.
         """
-        size = agreed(self, "in_features", self.in_features, features(self, shape), "features")
+        size = features(self, shape)
+        if shape.rank >= IMAGES and self.in_features not in (None, size):
+            remedy = 'put {"type": "Flatten"} above it, and remove in_features'
+            remedy += f"; to work along the last axis alone, write {size}"
+            raise SizeError(f"Linear expects {self.in_features} features", remedy, "in_features")
+        agreed(self, "in_features", self.in_features, size, "features")
         if isinstance(self.out_features, int):
             self.require_weight((self.out_features, size))
         return shape.with_dims(*shape.dims[:-1], self.out_features)
