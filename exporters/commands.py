@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.commands.notes import answering
 from zoo.commands.options import json_option, set_data_option
 from zoo.errors import UsageError
 
@@ -79,14 +80,17 @@ def export(
 
     from exporters.bundle import publish
     from exporters.subject import subject_of
+    from zoo.run import Run
 
-    subject = subject_of(source)
-    if raw:
-        from exporters.raw import with_raw_rows
+    with answering(source.path if isinstance(source, Run) else None):
+        subject = subject_of(source)
+        if raw:
+            from exporters.raw import with_raw_rows
 
-        subject = with_raw_rows(subject)
-    print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
-    _print_certificate(publish(subject, wanted.formats, destination, wanted.onnx), destination.folder, as_json)
+            subject = with_raw_rows(subject)
+        print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
+        made = publish(subject, wanted.formats, destination, wanted.onnx)
+    _print_certificate(made, destination.folder, as_json)
 
 
 def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -157,8 +158,8 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         "error: no such device: gpu\n   remedy: write auto, cpu, cuda or cuda:1\n",
     ),
     "data that is not there": (
-        ("train", "mnist_mlp", "--set", "data.root=nowhere", "--set", "data.download=false"),
-        "error: data.root 'nowhere': nowhere/MNIST/raw has no train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+        ("train", "mnist_mlp", "--set", "data.root=/nowhere", "--set", "data.download=false"),
+        "error: data.root '/nowhere': /nowhere/MNIST/raw has no train-images-idx3-ubyte, train-labels-idx1-ubyte, "
         "t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte\n"
         "   remedy: set data.root to the folder that holds MNIST/raw, or data.download to true\n",
     ),
@@ -261,11 +262,22 @@ def test_a_loss_that_diverges_is_told_and_the_metrics_stay(zoo: Zoo, write: Writ
     assert not Path("runs/line/model.safetensors").exists()
 
 
-def test_an_export_of_a_diverged_run_says_that_it_has_no_weights(zoo: Zoo, write: Write) -> None:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["predict", "1,2,3"], "row '1,2,3': 3 numbers"), (["evaluate", "--device", "cuda:99"], "cuda:99: torch finds ")],
+)
+def test_a_run_that_was_picked_is_named_by_what_refuses(zoo: Zoo, write: Write, command: list[str], said: str) -> None:
+    zoo("train", write(linear()))
+    assert zoo(*command).err.startswith(f"error: runs/line: {said}")
+
+
+@pytest.mark.parametrize("command", [["export"], ["evaluate"], ["predict", "1,2"], ["train", "--resume", "line"]])
+def test_a_diverged_run_says_so_to_whoever_asks_for_its_weights(zoo: Zoo, write: Write, command: list[str]) -> None:
     zoo("train", write(DIVERGING))
-    done = zoo("export")
+    done = zoo(*command)
     assert done.status == 2
-    assert "runs/line has no weights: its training did not end" in done.err
+    assert re.search(r"^error: runs/line has no weights; its training failed: the loss is .* step \d+ of", done.err)
+    assert "remedy: mend the spec, most often by a smaller optimizer.lr, and train again" in done.err
 
 
 def test_a_full_disk_is_one_clear_error(zoo: Zoo, write: Write, small_disk: Path) -> None:
@@ -383,7 +395,7 @@ def test_binary_standard_input_is_one_clear_error(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
     done = zoo("predict", "line", "-")
     assert (done.status, done.out) == (2, "")
-    assert done.err.startswith("error: cannot read standard input: 'utf-8' codec can't decode byte ")
+    assert done.err.startswith("error: runs/line: cannot read standard input: 'utf-8' codec can't decode byte ")
     assert done.err.count("\n") == 2
 
 

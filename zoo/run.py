@@ -163,6 +163,19 @@ class Run:
         mean = ", their running mean" if train.ema is not None else ""
         return f"{self.path}: the {'best' if best else 'last'} weights, of {moment}{mean}"
 
+    def unfinished(self) -> RunError:
+        """Return why there are no weights: what ended the training, such as a loss that is no number.
+
+        Raises:
+            RunError: as `rows`.
+        """
+        last = self.rows()[-1:]
+        if last and "error" in last[0]:
+            remedy = "mend the spec, most often by a smaller optimizer.lr, and train again"
+            return RunError(f"{self.path} has no weights; its training failed: {last[0]['error']}", remedy)
+        remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
+        return RunError(f"{self.path} has no weights: its training did not end", remedy)
+
     def weights(self) -> dict[str, Tensor]:
         """Return the trained tensors by their names, on the CPU.
 
@@ -170,8 +183,7 @@ class Run:
             RunError: they are absent or damaged.
         """
         if not self.weights_file.is_file():
-            remedy = f"finish it: zoo train --resume {self.path}" if self.checkpoint_file.is_file() else "train again"
-            raise RunError(f"{self.path} has no weights: its training did not end", remedy)
+            raise self.unfinished()
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 

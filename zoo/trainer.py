@@ -89,6 +89,8 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     """
     if run.weights_file.is_file():
         raise RunError(f"{run.path} has ended its training", "evaluate or export it, or train the spec again")
+    if not run.checkpoint_file.is_file():
+        raise run.unfinished()
     require_rows(run.checked.spec.train.batch_size, world.size)
     require_writers(run.checked.spec.train.log)
     world = world.with_strategy(run.checked.spec.train.strategy)

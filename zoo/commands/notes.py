@@ -1,6 +1,23 @@
-"""Notes: what a command says beside its numbers."""
+"""Notes: what a command says beside its numbers, and of which run."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.errors import ZooError
+
+
+@contextmanager
+def answering(run: Path | None) -> Iterator[None]:
+    """Let what is refused say of which run it is, which zoo may have picked; None where it is of none."""
+    try:
+        yield
+    except ZooError as error:
+        if run is not None and str(run) not in str(error):
+            error.message = f"{run}: {error.message}"
+        raise
 
 
 def show_notes(shown: bool = True) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.commands.notes import show_notes
+from zoo.commands.notes import answering, show_notes
 from zoo.commands.options import device_option, json_option, set_data_option
 from zoo.errors import UsageError
 
@@ -34,7 +34,7 @@ def reproduce(run: str | None, overrides: tuple[str, ...], device: str | None, a
     from zoo import console, reproduction
     from zoo.progress import TrainingProgress
 
-    with TrainingProgress() as progress:
+    with TrainingProgress() as progress, answering(found.path):
         made = reproduction.reproduce(found, device, progress)
     console.print_reproduction(made, as_json)
     if not made.passed:
@@ -60,7 +60,8 @@ def evaluate(run: str | None, overrides: tuple[str, ...], device: str, as_json: 
     from zoo.run import recovered_parameters
 
     show_notes()
-    metrics, evaluation = measure_run(found, device)
+    with answering(found.path):
+        metrics, evaluation = measure_run(found, device)
     print(found.told(), file=sys.stderr)
     confusion = evaluation.confusion
     if as_json:
@@ -92,7 +93,8 @@ def report(runs: tuple[str, ...], out: Path | None, overwrite: bool, as_json: bo
     if len(found) == 1:
         if overwrite and out is None:
             raise UsageError("RUN/report.html is always written anew", "leave out --overwrite, or name a file with -o")
-        path, record = report_run(found[0], out, overwrite)
+        with answering(found[0].path):
+            path, record = report_run(found[0], out, overwrite)
     else:
         path, record = report_runs(found, out, overwrite)
     if as_json:
@@ -116,7 +118,8 @@ def predict(arguments: tuple[str, ...], as_json: bool) -> None:
     from zoo import console
     from zoo.prediction import predict_inputs
 
-    predictions = predict_inputs(run, inputs)
+    with answering(run.path):
+        predictions = predict_inputs(run, inputs)
     print(run.told(), file=sys.stderr)
     console.print_predictions(predictions, as_json)
 
