@@ -33,9 +33,9 @@ def told(subject: Subject, golden: Golden, path: Path, error: float) -> str:
 
 def find(subject: Subject, rows: Tensor, path: Path) -> PlacedLayer | str | None:
     """Return the first layer, or "the preprocessing", whose output in float64 is no value of the graph, or None."""
-    model = storage.read(path)
+    model = storage.outline(path)
     names = [name for node in model.graph.node for name in node.output if name]
-    values = Replay(model).run({subject.input_name: rows}, names)
+    values = Replay(model, path.parent).run({subject.input_name: rows}, names)
     standing: dict[int, list[Tensor]] = {}
     for value in values.values():
         if value.is_floating_point():

@@ -22,6 +22,7 @@ def doubled(module: nn.Module) -> Iterator[nn.Module]:
     tensors = {id(tensor): tensor for tensor in chain(module.parameters(), module.buffers())}
     before = [(tensor, tensor.dtype) for tensor in tensors.values() if tensor.is_floating_point()]
     held = sum(tensor.nbytes for tensor, _ in before)
+    trim_heap(held)  # what answers in float32 have left
     try:
         for tensor, _ in before:
             tensor.data = tensor.data.double()
@@ -29,6 +30,7 @@ def doubled(module: nn.Module) -> Iterator[nn.Module]:
         module.double()  # changes no tensor any more, but tells the layers that know their precision themselves
         yield module
     finally:
+        trim_heap(held)  # and likewise those in float64
         for tensor, dtype in before:
             tensor.data = tensor.data.to(dtype)
         trim_heap(held)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto
 from torch import nn
 
 from exporters import culprit, opsets, storage
@@ -182,7 +182,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
     Raises:
         ProofFailed: one is not.
     """
-    model = storage.read(path)
+    model = storage.outline(path)
     state = subject.module.state_dict(keep_vars=True)
     found = {tensor.name: tensor for tensor in model.graph.initializer}
     standing = {id(tensor): name for name, tensor in state.items() if name in found}
@@ -192,7 +192,7 @@ def verify_weights(subject: Subject, path: Path) -> int:
         if stored is None:
             continue  # not used in evaluation, such as num_batches_tracked; a missing weight fails the float64 proof
         expected = np.ascontiguousarray(tensor.detach().cpu().numpy())
-        array = numpy_helper.to_array(found[stored])
+        array = storage.array(found[stored], path.parent)
         if array.shape != tuple(tensor.shape) or array.tobytes() != expected.tobytes():
             raise ProofFailed(
                 f"{name} in the ONNX graph is not the model's, bit for bit",
@@ -230,14 +230,15 @@ def verify_static(subject: Subject, path: Path, form: OnnxForm = USUAL) -> int:
         ProofFailed: the file is not valid ONNX, or its opset, files, names or axes are not those asked for.
     """
     try:
-        onnx.checker.check_model(str(path), full_check=True)  # shapes are inferred strictly, too
         model = storage.outline(path)
+        _check(model, path)
     except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise _failed(f"the file is not valid ONNX: {reason(error)}") from error
     opsets = {(opset.domain, opset.version) for opset in model.opset_import}
     if opsets != {("", form.opset)}:
         raise _failed(f"the file uses operator sets {sorted(opsets)}, not opset {form.opset} alone")
-    if storage.locations(model) != ({storage.beside(path).name} if storage.weight(model) > form.one_file else set()):
+    beside = {storage.beside(path).name} if storage.weight(model) > form.one_file else set()
+    if storage.locations(model) - {path.name} != beside:
         raise _failed("the file keeps weights in another file than it should")
     if model.ir_version != form.ir:
         raise _failed(f"the file has IR version {model.ir_version}, not {form.ir}")
@@ -256,6 +257,20 @@ def verify_static(subject: Subject, path: Path, form: OnnxForm = USUAL) -> int:
             if value.type.tensor_type.elem_type != onnx.helper.np_dtype_to_tensor_dtype(np.dtype(shape.dtype)):
                 raise _failed(f"{value.name} is not {shape.dtype} in the file")
     return form.opset
+
+
+def _check(model: ModelProto, path: Path) -> None:
+    """Let onnx check the outline of a file, which takes no memory for its weights; shapes are inferred strictly, too.
+
+    Raises:
+        ValidationError, InferenceError: it is not valid.
+    """
+    outline = path.with_name(f"{path.name}.outline")  # whose tensors stand beside it
+    outline.write_bytes(model.SerializeToString())
+    try:
+        onnx.checker.check_model(str(outline), full_check=True)
+    finally:
+        outline.unlink()
 
 
 def _telling(model: ModelProto) -> list[str]:

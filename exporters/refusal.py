@@ -97,7 +97,7 @@ class Witness:
 
     def replay(self, subject: Subject, asked: Golden, path: Path) -> None:
         """Keep the question whose answer by the graph in float64 is furthest from the truth."""
-        replay, found = Replay(storage.read(path)), list[tuple[float, Probe]]()
+        replay, found = Replay(storage.outline(path), path.parent), list[tuple[float, Probe]]()
         for question in asked.questions:
             rows = slice(len(question.rows) or ROWS)
             given = replay.run({subject.input_name: question.inputs[rows]})

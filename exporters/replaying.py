@@ -45,7 +45,7 @@ def float64_error(given: str, outputs: Sequence[Told], golden: Golden, path: Pat
     Raises:
         ProofFailed: the graph holds an operator that is not known in float64.
     """
-    replay = Replay(storage.read(path))
+    replay = Replay(storage.outline(path), path.parent)
     usual = _sizes(outputs, [question.truths for question in golden.held_out])
     worst = 0.0
     for parts in _asked(golden):

@@ -8,6 +8,7 @@ constants: 1e-15 of the largest output where there are none, and up to about 1e-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from onnx import GraphProto, ModelProto, NodeProto, numpy_helper
 from torch import Tensor
 
+from exporters import storage
 from exporters.float64 import elementwise, neural, recurrent, reduction, shaping
 from exporters.float64.node import Node, Operator
 from exporters.float64.resampling import resize
@@ -33,11 +35,13 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Replay:
-    """A graph ready to be computed; the constants are turned into float64 one operator at a time."""
+    """A graph ready to be computed; the constants are read and turned into float64 one operator at a time."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, folder: Path = Path()) -> None:
+        """Prepare the model, or the outline of a file in this folder."""
         self._opset = next(entry.version for entry in model.opset_import if entry.domain == "")
         self._graph = model.graph
+        self._folder = folder
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
 
     def run(self, inputs: Mapping[str, Tensor], watched: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -101,7 +105,7 @@ class Replay:
         return values[name] if name in values else self._constant(name)
 
     def _constant(self, name: str) -> Tensor:
-        array = numpy_helper.to_array(self._constants[name])
+        array = storage.array(self._constants[name], self._folder)
         return torch.from_numpy(array.astype(np.float64)) if array.dtype.kind == "f" else torch.tensor(array)
 
 

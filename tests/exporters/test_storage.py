@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import onnx
 import pytest
+from google.protobuf.message import DecodeError
+from numpy.testing import assert_array_equal
 
 from exporters import onnx as exporter
 from exporters import storage
@@ -103,3 +105,38 @@ def test_the_weight_is_the_same_in_one_file_and_in_two(wide: Subject, tmp_path: 
 
     one, two = (storage.weight(storage.outline(tmp_path / name)) for name in ("one.onnx", "two.onnx"))
     assert one == two > SMALL.one_file
+
+
+@pytest.mark.parametrize("form", [OnnxForm(), SMALL], ids=["in it", "beside it"])
+def test_an_outline_leaves_the_weights_of_a_file_on_disk(wide: Subject, tmp_path: Path, form: OnnxForm) -> None:
+    path = tmp_path / "model.onnx"
+    exporter.export(wide, path, form)
+
+    model, loaded = storage.outline(path), onnx.load_model(path)
+
+    assert storage.weight(loaded) - model.graph.ByteSize() > storage.SMALLEST
+    for left, tensor in zip(model.graph.initializer, loaded.graph.initializer, strict=True):
+        assert left.name == tensor.name
+        assert_array_equal(storage.array(left, tmp_path), onnx.numpy_helper.to_array(tensor, str(tmp_path)))
+    for one in (model, loaded):
+        del one.graph.initializer[:]
+    assert model == loaded
+
+
+@pytest.mark.parametrize("spoil", ["empty", "cut", "garbled", "another shape", "another type"])
+def test_a_file_that_is_none_has_no_outline(wide: Subject, tmp_path: Path, spoil: str) -> None:
+    path = tmp_path / "model.onnx"
+    exporter.export(wide, path)
+    model, content = onnx.load_model(path), path.read_bytes()
+    weight = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    if spoil == "another shape":
+        weight.dims[0] -= 1
+    if spoil == "another type":
+        weight.data_type = 99
+    spoilt = {"empty": b"", "cut": content[: len(content) // 2], "garbled": b"\xff" + content[1:]}
+    path.write_bytes(spoilt.get(spoil, model.SerializeToString()))
+
+    with pytest.raises((DecodeError, onnx.checker.ValidationError)):
+        storage.outline(path)
+    with pytest.raises(ProofFailed, match="not valid ONNX"):
+        exporter.verify_static(wide, path)
