@@ -64,7 +64,7 @@ def test_the_spec_gives_torchvisions_outputs_bit_for_bit(name: str, tmp_path: Pa
     checked = started_from(name, tmp_path / "weights.safetensors")
     ours = fresh_model(checked)
     (tmp_path / "weights.safetensors").unlink()
-    images = torch.rand(2, *checked.input.row, generator=torch.Generator().manual_seed(1))
+    images = torch.rand(1, *checked.input.row, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(ours(images), theirs(images))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import shutil
 import subprocess
 import sys
@@ -148,17 +149,24 @@ def test_it_takes_zoos_weights_and_gives_the_same_outputs(here: Path, write: Wri
     assert torch.equal(made.eval()(inputs), own(inputs))
 
 
-def test_the_file_says_what_it_does_and_refuses_what_it_does_not_know(here: Path, write: Write, zoo: Zoo) -> None:
+def test_the_file_says_what_it_does_and_refuses_what_it_does_not_know(
+    here: Path, write: Write, zoo: Zoo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     zoo("eject", write(linear()), "-o", "model.py")
 
-    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "model.py", *arguments], capture_output=True, text=True, cwd=here)
+    def ran(*arguments: str) -> Outcome:
+        monkeypatch.setattr("sys.argv", ["model.py", *arguments])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path("model.py", run_name="__main__")
+        written, status = capfd.readouterr(), left.value.code or 0
+        assert isinstance(status, int)
+        return Outcome(status, written.out, written.err)
 
     help_, wrong = ran("--help"), ran("--epochs", "3")
-    assert (help_.returncode, help_.stderr) == (0, "")
-    assert "it trains the model and writes line.pt. It takes no arguments" in " ".join(help_.stdout.split())
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("model.py: error: it takes no arguments, but got '--epochs'\n   remedy: --help says")
+    assert (help_.status, help_.err) == (0, "")
+    assert "it trains the model and writes line.pt. It takes no arguments" in " ".join(help_.out.split())
+    assert (wrong.status, wrong.out) == (2, "")
+    assert wrong.err.startswith("model.py: error: it takes no arguments, but got '--epochs'\n   remedy: --help says")
     assert not (here / "line.pt").exists()
 
 

@@ -155,8 +155,8 @@ def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
     command = [
         sys.executable,
         "-c",
-        f"import sys; sys.path[:0] = {sys.path}; import cli, pytest, specimens; "
-        "specimens.ask_here(pytest.MonkeyPatch()); cli.main()",
+        f"import sys; sys.path[:0] = {sys.path}; import cli, pytest, specimens, tables; patch = pytest.MonkeyPatch(); "
+        "tables.keep(patch); specimens.ask_here(patch); cli.main()",
         "export",
         str(run.path),
         "--onnx",

@@ -121,11 +121,12 @@ def test_a_fault_planted_in_the_module_is_refused_and_nothing_is_published(
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("onnx", "ONNX: the file declares {'features': [3, 4]}, but the spec says features: ['batch', 4]"),
-        ("torchscript", "torchscript cannot run model.torchscript: RuntimeError: shape '[3, 4]' is invalid for input"),
+        ("torchscript", "shape '[3, 4]' is invalid for input"),
     ],
 )
 def test_a_batch_baked_into_the_file_is_refused_and_nothing_is_published(
@@ -136,7 +137,7 @@ def test_a_batch_baked_into_the_file_is_refused_and_nothing_is_published(
     with pytest.raises(ProofFailed) as refused:
         publish(fresh([{"type": "Linear", "out_features": 1}]), [name], Destination(tmp_path / "export"))
 
-    assert refused.value.message.startswith(message)
+    assert message in refused.value.message
     assert not (tmp_path / "export").exists()
 
 

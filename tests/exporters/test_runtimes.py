@@ -115,7 +115,8 @@ def test_a_module_imported_only_while_the_model_runs_is_found_too(runtime: Write
 
 def test_torch_in_the_process_of_onnxruntime_is_found(tmp_path: Path, published: Published) -> None:
     contaminated = tmp_path / "onnxruntime.py"
-    contaminated.write_text(f"import torch\n{ONNXRUNTIME.read_text(encoding='utf-8')}", encoding="utf-8")
+    contamination = "import sys\nsys.modules['torch'] = sys\n"  # torch itself takes two seconds
+    contaminated.write_text(contamination + ONNXRUNTIME.read_text(encoding="utf-8"), encoding="utf-8")
 
     with pytest.raises(ProofFailed, match=r"onnxruntime cannot run model\.onnx: the clean room has torch in it"):
         ask(

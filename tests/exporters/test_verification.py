@@ -60,6 +60,7 @@ def forge(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
     (bundle / "certificate.json").write_text(certificate.text(made), encoding="utf-8")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_the_proof_of_an_honest_bundle_is_repeated_in_every_format(published: Published) -> None:
     found = verify(published.folder)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
@@ -30,6 +30,7 @@ from zoo.layers.namesake import BESIDE_TORCH
 from zoo.shapes import Dimension, Shape
 
 EXAMPLES = 60  # a third repeats another
+PHASES = [phase for phase in Phase if phase is not Phase.explain]  # which watches every line: what else may vary?
 
 # Any: JSON values.
 Options = dict[str, Any]
@@ -105,7 +106,7 @@ def hold(
     seen: set[str] = set()
     accepted: dict[str, bool] = {}
 
-    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=EXAMPLES, phases=PHASES, deadline=None, derandomize=True, database=None)
     @given(drawn, where)
     def held(written: Options, shape: Shape) -> None:
         seen.update(written)

@@ -28,11 +28,16 @@ SEGMENTING: frozenset[str] = frozenset(list_models(module=models.segmentation))
 NAMES: tuple[str, ...] = tuple(sorted({*list_models(module=models), *SEGMENTING}))
 
 
+DRAWING = (Tensor.normal_, Tensor.uniform_)
+
+
 class Undrawn(TorchFunctionMode):
-    """Puts fresh parameters on the meta device, where drawing them costs nothing."""
+    """Puts fresh parameters on the meta device, and draws none of them, which would take its time there too."""
 
     # Any: torch's own signature.
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in DRAWING:
+            return args[0]
         return func(*args, **((kwargs or {}) | ({"device": "meta"} if func is torch.empty else {})))
 
 

@@ -109,8 +109,9 @@ def _candidates(module: nn.Module, options: Options) -> Iterator[str]:
     owner = _owner(own)
     if owner is None:
         return
+    own_options = _attributes(module)
     for collapse in (True, False):
-        for read in (_attributes(module), {**_attributes(module), **options}, options):
+        for read in (own_options, {**own_options, **options}, options):
             text = _call(owner, own, read, collapse)
             if text is not None:
                 yield text
@@ -149,8 +150,10 @@ def _signature(own: type[nn.Module]) -> dict[str, inspect.Parameter]:
 
 def _attributes(module: nn.Module) -> dict[str, object]:
     """Return what the module remembers of its options; a tensor that may be left out stands for true."""
-    found = {name: value for name, value in inspect.getmembers_static(module) if not name.startswith("_")}
-    read = {name: getattr(module, name) for name in found if not callable(found[name])} | dict(module.named_buffers())
+    names = [name for name in sorted({*dir(module)} - {*dir(nn.Module)}) if not name.startswith("_")]
+    # A method stands for what is no plain attribute: parameters, buffers and parts.
+    plain = [name for name in names if not callable(inspect.getattr_static(module, name, callable))]
+    read = {name: getattr(module, name) for name in plain} | dict(module.named_buffers())
     read |= {name: value is not None for name, value in module._parameters.items()}
     if type(module).__name__ == "SqueezeExcitation":
         squeeze = module.get_submodule("fc1")
