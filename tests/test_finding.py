@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, linear
+from conftest import REPOSITORY, Outcome, linear
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import UsageError
@@ -21,6 +22,7 @@ from zoo.run import Run, evaluate_run
 from zoo.trainer import train_run
 
 Write = Callable[..., str]
+Zoo = Callable[..., Outcome]
 
 
 def trained(write: Write, **changes: object) -> Run:
@@ -98,10 +100,13 @@ def test_the_files_of_a_table_may_lie_elsewhere(write: Write, here: Path) -> Non
 @pytest.mark.parametrize(
     ("data", "allowed"),
     [
-        ({"type": "TableFile"}, "only data.file and data.validation_file and data.test_file"),
-        ({"type": "MNIST"}, "only data.root and data.download"),
-        ({"type": "LinearFunction"}, "nothing of it"),
-        ("spoiled", "nothing of it"),
+        (
+            {"type": "TableFile"},
+            "only data.file and data.validation_file and data.test_file may differ on another machine; ",
+        ),
+        ({"type": "MNIST"}, "only data.root and data.download may differ on another machine; "),
+        ({"type": "LinearFunction"}, ""),
+        ("spoiled", ""),
     ],
 )
 def test_what_may_differ_on_another_machine_is_the_sources_to_say(
@@ -110,7 +115,18 @@ def test_what_may_differ_on_another_machine_is_the_sources_to_say(
     write(json.dumps({"data": data}), "spec.json")
     with pytest.raises(UsageError) as refused:
         find_run(str(here), ["data.target=a"])
-    assert refused.value.remedy == f"{allowed} may differ on another machine; train again for the rest"
+    begin = f"""to begin with its weights, also --set 'init={{"from": "{here}"}}'"""
+    assert refused.value.remedy == f"{allowed}train anew: zoo train {here}/spec.json --set data.target=a; {begin}"
+
+
+def test_the_remedy_for_a_change_of_a_run_trains_it_anew_from_its_weights(zoo: Zoo, write: Write) -> None:
+    first = trained(write)
+    remedy = zoo("train", "--resume", "line", "--set", "train.epochs=3").err.partition("train anew: zoo ")[2]
+    done = zoo(*shlex.split(remedy.replace("; to begin with its weights, also", "")))
+    assert done.status == 0, done.err
+    run = find_run("line")
+    assert (run.path.name, len(run.rows()), len(first.rows())) == ("line-2", 3, 2)
+    assert run.checked.spec.init
 
 
 @pytest.mark.parametrize(

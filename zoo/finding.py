@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -100,8 +101,10 @@ def require_whereabouts(spec_file: Path, overrides: Sequence[str]) -> None:
     movable = [f"data.{option}" for option in _whereabouts(spec_file)] if overrides else []
     for text in overrides:
         if text.partition("=")[0] not in movable:
-            allowed = f"only {' and '.join(movable)}" if movable else "nothing of it"
-            remedy = f"{allowed} may differ on another machine; train again for the rest"
+            allowed = f"only {' and '.join(movable)} may differ on another machine; " if movable else ""
+            again = f"zoo train {shlex.quote(str(spec_file))} --set {shlex.quote(text)}"
+            weights = shlex.quote(f'init={{"from": "{spec_file.parent}"}}')
+            remedy = f"{allowed}train anew: {again}; to begin with its weights, also --set {weights}"
             raise UsageError(f"--set {text}: a run keeps its spec", remedy)
 
 
