@@ -16,7 +16,7 @@ from test_reproduction import stopped, trained
 from zoo.run import Run
 from zoo.seal import sealed_tensors
 from zoo.spec import meaning_sha256
-from zoo.training.state import write_record
+from zoo.training.checkpoint import write_record
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]

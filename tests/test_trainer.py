@@ -21,8 +21,8 @@ from zoo.errors import OutputError, StepRefused, UsageError
 from zoo.progress import TrainingProgress
 from zoo.run import Run, evaluate_run
 from zoo.trainer import resume_run, train_run
-from zoo.training import clock
-from zoo.training import state as training_state
+from zoo.training import checkpoint, clock
+from zoo.training.state import State
 
 Write = Callable[..., str]
 
@@ -134,16 +134,16 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_last_good_one_to_go_on_from(
 ) -> None:
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
-    checked, calls, whole = check_file(write(linear(train__epochs=4))), [0], training_state.save
+    checked, calls, whole = check_file(write(linear(train__epochs=4))), [0], checkpoint.save
     train_run(checked, "cpu", Destination(Path("undisturbed")), TrainingProgress())
 
-    def save(path: Path, state: training_state.State) -> None:
+    def save(path: Path, state: State) -> None:
         calls[0] += 1
         with no_file_above(600) if calls[0] == 3 else nullcontext():
             whole(path, state)
 
     with monkeypatch.context() as patch, ExitStack() as refused:
-        patch.setattr(training_state, "save", save)
+        patch.setattr(checkpoint, "save", save)
         error = refused.enter_context(pytest.raises(OutputError))
         train_run(checked, "cpu", Destination(Path("run")), TrainingProgress())
     assert error.value.message == "cannot write run/checkpoints/last.pt: File too large"

@@ -27,6 +27,7 @@ from zoo.processes import require_rows
 from zoo.report.writing import report_training
 from zoo.run import Run
 from zoo.seal import SealError, require_seal, sealed_tensors
+from zoo.training import checkpoint
 from zoo.training import state as training_state
 from zoo.training.clock import Clock
 from zoo.training.distributed import World, is_lost, lost
@@ -97,7 +98,7 @@ def resume_run(run: Run, device_name: str, watcher: Watcher, world: World = Worl
     device = find_device(world.device_name(device_name))
     require_alone(run.checked.spec.train, device, world)
     splits = _open_splits(run.checked, device)
-    state = training_state.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
+    state = checkpoint.resume(run.checkpoint_file, run.checked, device, len(splits["train"]))
     restore_generators(world, state, run.checked.spec.train.seed)
     world.require_agreement("a checkpoint of", (state.spec_sha256, state.epoch, state.step))
     if not world.leads:
@@ -149,7 +150,7 @@ def _train(
 ) -> Training:
     """Train to the end; write metrics and checkpoints on the way."""
     run = journal.run
-    save = saving(world, partial(training_state.save, run.checkpoint_file))
+    save = saving(world, partial(checkpoint.save, run.checkpoint_file))
 
     def keep_best(state: State) -> None:
         _write_weights(run.best_file, state.spec_sha256, state.measured.state_dict())

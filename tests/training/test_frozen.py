@@ -22,8 +22,8 @@ from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import resume_run, train_run
 from zoo.training import loop
+from zoo.training.checkpoint import write_record
 from zoo.training.frozen import frozen_names, still_modules
-from zoo.training.state import write_record
 from zoo.training.stepper import Stepper
 
 Write = Callable[..., str]

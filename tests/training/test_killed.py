@@ -22,8 +22,7 @@ from zoo.destination import Destination
 from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import resume_run, train_run
-from zoo.training import clock, loop, strides
-from zoo.training import state as training_state
+from zoo.training import checkpoint, clock, loop, strides
 from zoo.training.features import HeldOut
 from zoo.training.stepper import Stepper
 from zoo.training.strides import Strides
@@ -101,7 +100,7 @@ def halved(count: int) -> None:
                 temporary.write_bytes(temporary.read_bytes()[:100])
                 die()
 
-    training_state.replacing = replacing  # type: ignore[attr-defined]  # a name that the module imports
+    checkpoint.replacing = replacing  # type: ignore[attr-defined]  # a name that the module imports
 
 
 def in_a_child(act: Callable[[], object]) -> int:

@@ -15,6 +15,7 @@ from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
 from zoo.errors import Diverged, Interrupted
 from zoo.source import Source
+from zoo.training import checkpoint
 from zoo.training import state as training_state
 from zoo.training.loop import Training
 from zoo.training.state import State
@@ -169,11 +170,11 @@ def test_a_stopped_training_resumes_to_the_same_bits(
 
     state = training_state.begin(spec, CPU)
     path = tmp_path / "last.pt"
-    stopped = training(spec, state, lambda state: training_state.save(path, state))
+    stopped = training(spec, state, lambda state: checkpoint.save(path, state))
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         list(stop_at(stopped, stop, patched).run())
     torch.manual_seed(99)  # whatever else the process draws
-    resumed = training_state.resume(path, spec, CPU, 50)
+    resumed = checkpoint.resume(path, spec, CPU, 50)
     assert (resumed.epoch, resumed.step) == stop
     rows = list(training(spec, resumed).run())
     assert weights(resumed) == weights(undisturbed)

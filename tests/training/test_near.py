@@ -15,7 +15,7 @@ from zoo.build import load_rows
 from zoo.check import CheckedSpec
 from zoo.environment import describe_run
 from zoo.errors import UsageError
-from zoo.training import blocks, near, rounding
+from zoo.training import blocks, checkpoint, near, rounding
 from zoo.training import state as training_state
 from zoo.training.distributed import World
 from zoo.training.loop import Training
@@ -63,7 +63,7 @@ def begun(spec: CheckedSpec, path: Path | None = None) -> Training:
     """A training before its first step, or as a checkpoint has it."""
     splits = {split: load_rows(spec, split) for split in spec.spec.data.splits}
     rows = len(splits["train"])
-    state = training_state.begin(spec, CPU, rows) if path is None else training_state.resume(path, spec, CPU, rows)
+    state = training_state.begin(spec, CPU, rows) if path is None else checkpoint.resume(path, spec, CPU, rows)
     return Training(state, spec, splits, Silent(), lambda state: None)
 
 
@@ -92,7 +92,7 @@ def test_a_training_that_is_resumed_anywhere_has_the_bits_of_the_whole(
             strides._stride = 1
             training.course.advance(order, losses, training.feed.steps)
         assert strides.replays == (advances > PLAIN)
-        training_state.save(tmp_path / "last.pt", state)
+        checkpoint.save(tmp_path / "last.pt", state)
         torch.manual_seed(99)
         resumed = begun(spec, tmp_path / "last.pt")
         list(resumed.run())

@@ -18,6 +18,7 @@ from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
 from zoo.losses import LOSSES, Loss
 from zoo.source import Source
+from zoo.training import checkpoint
 from zoo.training import state as training_state
 from zoo.training.feed import feed_of
 from zoo.training.loop import Training
@@ -234,9 +235,9 @@ def test_a_training_with_everything_goes_on_to_the_same_bits(epochs: int, tmp_pa
     running = training(spec, state).run()
     for _ in range(epochs):
         next(running)
-    training_state.save(tmp_path / "last.pt", state)
+    checkpoint.save(tmp_path / "last.pt", state)
     torch.manual_seed(99)
-    resumed = training_state.resume(tmp_path / "last.pt", spec, CPU, rows)
+    resumed = checkpoint.resume(tmp_path / "last.pt", spec, CPU, rows)
     list(training(spec, resumed).run())
     assert bits(resumed.model) == bits(whole.model)
     assert bits(resumed.measured) == bits(whole.measured)

@@ -15,7 +15,7 @@ from conftest import Document, linear
 from zoo.build import load_rows
 from zoo.check import CheckedSpec, check
 from zoo.source import Source
-from zoo.training import recording, replay, strides
+from zoo.training import checkpoint, recording, replay, strides
 from zoo.training import state as training_state
 from zoo.training.loop import Training
 from zoo.training.recording import Recorder
@@ -184,8 +184,8 @@ def test_a_training_stopped_among_replayed_steps_goes_on_to_the_same_bits(stop: 
     while state.step < stop:
         training.strides.advance(order, losses, stop)
     assert training.strides.replays == (stop > strides.PLAIN + strides.PROOFS)
-    training_state.save(tmp_path / "last.pt", state)
+    checkpoint.save(tmp_path / "last.pt", state)
     torch.manual_seed(99)
-    resumed = training_state.resume(tmp_path / "last.pt", spec, CPU, len(splits["train"]))
+    resumed = checkpoint.resume(tmp_path / "last.pt", spec, CPU, len(splits["train"]))
     list(Training(resumed, spec, splits, Silent(), lambda state: None).run())
     assert bits(resumed) == bits(whole)

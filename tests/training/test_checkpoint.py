@@ -1,4 +1,4 @@
-"""State: its checkpoint loads without running code, and a damaged one is refused."""
+"""Checkpoint: it loads without running code, and a damaged one is refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from zoo.check import check
 from zoo.data import Rows
 from zoo.errors import RunError
 from zoo.source import Source
+from zoo.training.checkpoint import resume, save, write_record
 from zoo.training.loop import Training
-from zoo.training.state import begin, resume, save, write_record
+from zoo.training.state import begin
 from zoo.training.watching import Moment, Row
 from zoo.warm_start import read_tensors
 
