@@ -134,7 +134,7 @@ def test_a_mutation_is_taken_or_refused_with_problems(name: str, here: Path, wat
             continue
         try:
             hold(mutated, watch)
-        except Exception as error:
+        except Exception as error:  # whatever it is, the input that brought it is told
             raise AssertionError(json.dumps(mutated)) from error
 
 
@@ -147,7 +147,7 @@ def test_a_garbled_text_is_taken_or_refused_with_problems(name: str, here: Path,
         start = process_time()
         try:
             _, run = watch.during(lambda: judged_file("spec.json"))
-        except Exception as error:
+        except Exception as error:  # whatever it is, the input that brought it is told
             raise AssertionError(raw) from error
         assert not run
         assert process_time() - start < LONGEST

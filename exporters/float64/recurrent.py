@@ -20,13 +20,18 @@ def recur(
     x: Tensor,
     weight: Tensor,
     recurrence: Tensor,
-    bias: Tensor | None = None,
-    lengths: Tensor | None = None,
-    hidden: Tensor | None = None,
-    cell: Tensor | None = None,
-    peepholes: Tensor | None = None,
+    *others: Tensor | None,
 ) -> Sequence[Tensor]:
-    """Return all states (T, directions, N, hidden), the last ones, and the last cells of an LSTM."""
+    """Return all states (T, directions, N, hidden), the last ones, and the last cells of an LSTM.
+
+    Args:
+        node: an RNN, a GRU or an LSTM.
+        x: (T, N, features).
+        weight: (directions, gates · hidden, features).
+        recurrence: (directions, gates · hidden, hidden).
+        others: as far as they are there: bias, lengths, first states, first cells, peepholes.
+    """
+    bias, lengths, hidden, cell, peepholes = (*others, *[None] * 5)[:5]
     if peepholes is not None or node.get("clip") is not None or node.count("layout", 0):
         raise node.refuse("peepholes, clip and layout")
     if lengths is not None and (lengths != x.shape[0]).any():

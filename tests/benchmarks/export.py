@@ -103,7 +103,7 @@ def measure(name: str, side: int, formats: Sequence[str]) -> Found:
             spent = [_processor()]
             proving._PROVE[kind] = _noting(proving._PROVE[kind], spent)  # type: ignore[index]  # one of FORMATS
             try:
-                proof = proving.prove(kind, proving.Evidence(subject, asked, folder))  # type: ignore[arg-type]
+                proof = proving.prove(kind, proving.Evidence(subject, asked, folder))  # type: ignore[arg-type]  # one of FORMATS
             except ZooError as error:
                 row[kind] = {"verdict": error.message}
                 continue

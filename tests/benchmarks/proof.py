@@ -49,7 +49,7 @@ def ask(runtime: Path, model: Path, batches, options) -> Answers:  # type: ignor
         loaded = here.load(str(model), dict(options))
         copies = [{name: array.copy() for name, array in batch.items()} for batch in batches]
         return Answers(tuple(tuple(here.run(loaded, batch)) for batch in copies), here.version())
-    except Exception as error:
+    except Exception as error:  # a runtime may raise anything
         raise ProofFailed(f"{model.name}: {error}", "nothing was published") from error
 
 
