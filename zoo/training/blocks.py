@@ -18,7 +18,7 @@ from zoo.training.ways import ATEN
 
 ROWS = 128  # of a block; the time for a row, of 20 calls and a triangle of numbers, is least about here
 FEWEST = 4  # steps; with less in a block they are faster one by one
-WIDEST = 512  # columns
+LARGEST = 512  # columns times rows of a step; a block multiplies each row with 128 others
 STEP = ["t", "addmm", "mse_loss", "mse_loss_backward", "t", "mm", "t", "sum", "view", "t"]
 EPS = torch.finfo(torch.float32).eps
 TEXT = """
@@ -46,7 +46,7 @@ def run(inputs: Tensor, targets: Tensor, order: Optional[Tensor], losses: Tensor
         w = torch.addmm(w, x.t(), r, alpha=moved)
         weight.copy_(w[:-1].t())
         bias.copy_(w[-1])
-        losses[first:last].copy_(r.square().view(last - first, -1).mean(1))
+        losses[first:last].copy_(r.square().reshape(last - first, -1).mean(1))
         first = last
     gradients: List[Tensor] = []
     return gradients
@@ -73,7 +73,7 @@ def block_of(recorder: Recorder, optimizer: optim.Optimizer, size: int) -> Repla
     moves = optimizer.__class__ is optim.SGD and not (others or group["maximize"] or group["nesterov"])
     plain = moves and group["momentum"] == 0 and group["weight_decay"] == 0
     known = set(found) == {bias.data_ptr(), weight.data_ptr()} and len(learned) == 2
-    if not (plain and known) or weight.shape[1] > WIDEST or ROWS // size < FEWEST:
+    if not (plain and known) or weight.shape[1] * size > LARGEST or ROWS // size < FEWEST:
         return None
     step = torch.arange(ROWS // size * size) // size
     left = (step[:, None] > step[None, :]).double()

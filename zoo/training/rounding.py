@@ -16,6 +16,8 @@ from zoo.training.recording import NotRecordable, Recorder
 from zoo.training.selection import compiled, itself, telling
 from zoo.training.ways import ATEN, LEAST_PRODUCTS, Call, Lines, dense, linear
 
+THINNEST = 4  # rows or columns; a product with a vector is no faster
+NARROWEST = 128  # columns of the second matrix that pay for laying out the first one anew
 LIMITS = torch.finfo(torch.float32)
 
 
@@ -27,7 +29,7 @@ def rounded(recorder: Recorder) -> dict[int, Lines]:
     """
     taken: dict[int, Lines] = {}
     for number, call in recorder.calls.items():
-        if not _is_large(call):
+        if not _is_faster(call):
             continue
         activated = _activated(recorder, number)
         plain = (*itself(call), *([recorder.lines[number + 1]] if activated else []))
@@ -41,14 +43,17 @@ def rounded(recorder: Recorder) -> dict[int, Lines]:
     return taken
 
 
-def _is_large(call: Call) -> bool:
-    """Return whether oneDNN multiplies two matrices faster, its preparations of 10 µs included."""
+def _is_faster(call: Call) -> bool:
+    """Return whether oneDNN multiplies two matrices of such shapes faster, its preparations of 10 µs included."""
     if call.function not in (ATEN.mm.default, ATEN.addmm.default):
         return False
     left, right = call.args[-2:]
     biased = len(call.args) == 3
     known = all(value.dtype == torch.float32 and dense(value) for value in call.tensors.values())
-    return known and left.numel() * right.shape[1] >= LEAST_PRODUCTS and not (biased and call.args[0].dim() != 1)
+    if not known or (biased and call.args[0].dim() != 1):
+        return False
+    large: bool = left.numel() * right.shape[1] >= LEAST_PRODUCTS and min(*left.shape, *right.shape) >= THINNEST
+    return large and bool(left.stride(-1) == 1 or right.shape[1] >= NARROWEST)
 
 
 def _product(call: Call, then: str) -> str:
