@@ -6,7 +6,6 @@ A plugin that each test file names, because a second conftest.py would hide the 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import struct
 import subprocess
@@ -22,7 +21,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.jit import _recursive, _state
 
+import forking
 import tables
 from conftest import REPOSITORY, Document, linear
 from exporters import bundle, proof, verification
@@ -140,34 +141,47 @@ def published(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Pub
 
 @pytest.fixture(scope="session")
 def elsewhere(trained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Elsewhere, Elsewhere]:
-    """The trained perceptron, exported by two people in folders of their own, with two hash seeds."""
+    """The trained perceptron, exported by two people in folders of their own, with two hash seeds.
+
+    One exports in a process forked from this one, which has a seed that nobody knows and has exported much before.
+    """
     first, second = (
-        _export_as(user, seed, trained_run, tmp_path_factory.mktemp(user))
-        for user, seed in (("rosalind-f", "1"), ("ada-lovelace", "271828"))
+        _export_as(user, run, trained_run, tmp_path_factory.mktemp(user))
+        for user, run in (("rosalind-f", _forked), ("ada-lovelace", _fresh))
     )
     return first, second
 
 
-def _export_as(user: str, seed: str, run: Run, home: Path) -> Elsewhere:
+def _export_as(user: str, export: Callable[..., None], run: Run, home: Path) -> Elsewhere:
     here = home / "some-project"
     here.mkdir()
-    environment = os.environ | {"HOME": str(home), "USER": user, "LOGNAME": user, "PYTHONHASHSEED": seed}
-    command = [
-        sys.executable,
-        "-c",
-        f"import sys; sys.path[:0] = {sys.path}; import cli, pytest, specimens, tables; patch = pytest.MonkeyPatch(); "
-        "tables.keep(patch); specimens.ask_here(patch); cli.main()",
-        "export",
-        str(run.path),
-        "--onnx",
-        "--torchscript",
-        "--pt2",
-    ]
-    subprocess.run([*command, "--out", "export"], cwd=here, env=environment, check=True, capture_output=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"HOME": str(home), "USER": user, "LOGNAME": user}.items():
+            patch.setenv(name, value)
+        patch.chdir(here)
+        export(patch, "export", str(run.path), "--onnx", "--torchscript", "--pt2", "--out", "export")
     names = (user, "some-project", str(run.path), str(REPOSITORY), sys.prefix, "site-packages", tempfile.gettempdir())
     host = platform.node()
     # A short one, such as "vm", stands in the bytes of weights by chance.
     return Elsewhere(here / "export", (*names, host) if len(host) > 5 else names)
+
+
+def _forked(patch: pytest.MonkeyPatch, *arguments: str) -> None:
+    # A process that has traced a class before gives it another name in a TorchScript file.
+    patch.setattr(_state, "_python_cu", torch._C.CompilationUnit())
+    patch.setattr(_recursive, "concrete_type_store", _recursive.ConcreteTypeStore())
+    ask_here(patch)
+    done = forking.start(*arguments).ended()
+    assert done.status == 0, done.err
+
+
+def _fresh(patch: pytest.MonkeyPatch, *arguments: str) -> None:
+    patch.setenv("PYTHONHASHSEED", "271828")
+    code = (
+        f"import sys; sys.path[:0] = {sys.path}; import cli, pytest, specimens, tables; patch = pytest.MonkeyPatch(); "
+        "tables.keep(patch); specimens.ask_here(patch); cli.main()"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")
