@@ -207,10 +207,15 @@ def images(tmp_path: Path) -> MakeSubject:
 @pytest.fixture
 def tokens(tmp_path: Path) -> MakeSubject:
     """As `fresh`, on windows of six letters of 27."""
-    text = tmp_path / "text.txt"
+    return of_letters(tmp_path)
+
+
+def of_letters(folder: Path) -> MakeSubject:
+    """Make subjects on windows of six letters of 27."""
+    text = folder / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog " * 200, encoding="utf-8")
     data = {"type": "TextFile", "file": str(text), "tokens": "character", "context": 6}
-    return partial(drawn, tmp_path, data=data, **CLASSES)
+    return partial(drawn, folder, data=data, **CLASSES)
 
 
 def drawn(folder: Path, layers: Sequence[Document], **changes: object) -> Subject:

@@ -42,6 +42,19 @@ def proven(subject: Subject, folder: Path) -> None:
     assert [proof.verdict for proof in made.proofs] == ["equal"] * len(FORMATS)
 
 
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> tuple[Subject, Path]:
+    """The language model, and its bundle of every format after all proofs; tests read them only."""
+    from specimens import ask_here, of_letters
+
+    folder = tmp_path_factory.mktemp("letters")
+    subject = of_letters(folder)(LANGUAGE_MODEL)
+    with pytest.MonkeyPatch.context() as patch:
+        ask_here(patch)
+        proven(subject, folder)
+    return subject, folder / "export"
+
+
 CONVOLUTIONS: dict[str, list[Document]] = {
     "a skip over layers": [
         {"type": "Conv2d", "out_channels": 3, "kernel_size": 3, "padding": 1, "id": "stem"},
@@ -94,23 +107,18 @@ def test_attention_is_bit_equal_in_a_process_of_its_own(images: MakeSubject, tmp
     assert made.proofs[0].executions[0].bit_equal
 
 
-@pytest.mark.usefixtures("in_this_process")
-def test_tokens_of_any_length_go_in_and_logits_of_that_length_come_out(tokens: MakeSubject, tmp_path: Path) -> None:
-    proven(tokens(LANGUAGE_MODEL), tmp_path)
-
-    graph = onnx.load(tmp_path / "export" / "model.onnx").graph
+def test_tokens_of_any_length_go_in_and_logits_of_that_length_come_out(letters: tuple[Subject, Path]) -> None:
+    graph = onnx.load(letters[1] / "model.onnx").graph
     (given,), (answer,) = graph.input, graph.output
     assert (given.name, given.type.tensor_type.elem_type) == ("tokens", onnx.TensorProto.INT64)
     assert exporter._axes(given) == ["batch", "sequence"]
     assert exporter._axes(answer) == ["batch", "sequence", 27]
 
 
-@pytest.mark.usefixtures("in_this_process")
-def test_a_tied_weight_stands_once_in_the_file_and_is_the_models(tokens: MakeSubject, tmp_path: Path) -> None:
-    subject = tokens(LANGUAGE_MODEL)
-    proven(subject, tmp_path)
+def test_a_tied_weight_stands_once_in_the_file_and_is_the_models(letters: tuple[Subject, Path]) -> None:
+    subject, bundle = letters
 
-    graph = onnx.load(tmp_path / "export" / "model.onnx").graph
+    graph = onnx.load(bundle / "model.onnx").graph
     state = subject.module.state_dict()
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name in state}
     tied = {"tokens.weight", "3.weight"}
@@ -170,12 +178,9 @@ def test_golden_batches_of_tokens_have_several_lengths(tokens: MakeSubject, tmp_
     assert [question.own.shape[:2] for question in made.held_out] == lengths
 
 
-@pytest.mark.usefixtures("in_this_process")
-def test_the_published_tokens_are_whole_numbers(tokens: MakeSubject, tmp_path: Path) -> None:
-    proven(tokens(LANGUAGE_MODEL), tmp_path)
-
+def test_the_published_tokens_are_whole_numbers(letters: tuple[Subject, Path]) -> None:
     stored = onnx.TensorProto()
-    stored.ParseFromString((tmp_path / "export" / "test_data_set_0" / "input_0.pb").read_bytes())
+    stored.ParseFromString((letters[1] / "test_data_set_0" / "input_0.pb").read_bytes())
     assert (stored.name, stored.data_type, list(stored.dims)) == ("tokens", onnx.TensorProto.INT64, [3, 6])
 
 
