@@ -23,6 +23,7 @@ from conftest import Document, linear
 from ejecting import FLOATS, assert_trains_alike, write_arrays
 from zoo.check import check_file
 from zoo.eject import source
+from zoo.errors import ExportError
 from zoo.initializers import INITIALIZERS
 from zoo.losses import LOSSES
 from zoo.metrics import METRICS
@@ -167,7 +168,12 @@ def test_a_compiled_training_goes_to_the_same_bits(here: Path, capfd: Capture, m
 
 
 def test_every_option_of_the_training_is_tried() -> None:
-    assert {*TRAINED, "compile", "log", "strategy"} >= set(Train.model_fields)
+    assert {*TRAINED, "compile", "exact", "log", "strategy"} >= set(Train.model_fields)
+
+
+def test_a_training_of_other_last_bits_is_not_ejected(write: Callable[..., str]) -> None:
+    with pytest.raises(ExportError, match=r"train\.exact is false, and the ejected loop gives other last bits"):
+        source(check_file(write(trained({"exact": False}))))
 
 
 def test_a_strategy_of_several_processes_says_nothing_in_one(here: Path, capfd: Capture) -> None:
