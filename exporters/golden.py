@@ -20,6 +20,7 @@ from exporters import conditioning
 from exporters.arrays import Array, largest
 from exporters.doubling import as_double, doubled
 from exporters.tolerance import FAR
+from zoo.economy import trim_heap
 from zoo.training.evaluation import evaluating
 
 BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
@@ -139,12 +140,13 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
 
 def whole(module: nn.Module, asked: Golden) -> Golden:
     """Return the questions with the float32 answers to whole batches, whose last bits may be others than of rows."""
+
+    def answered(found: Question) -> Question:
+        trim_heap(sum(tensor.nbytes for tensor in module.parameters()))  # of another size each time
+        return replace(found, owns=_answers(module, found.inputs, len(found.inputs)))
+
     with evaluating(module):
-        sides = (
-            tuple(replace(found, owns=_answers(module, found.inputs, len(found.inputs))) for found in side)
-            for side in (asked.held_out, asked.probes)
-        )
-        return Golden(*sides)
+        return Golden(*(tuple(map(answered, side)) for side in (asked.held_out, asked.probes)))
 
 
 def _probed(double: nn.Module, probe: Question, some: Tensor, usual: Sequence[Sequence[Array]]) -> Question:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import warnings
 from pathlib import Path
@@ -20,6 +19,7 @@ from exporters.golden import Golden, difference
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
+from zoo.files import sinking
 from zoo.shapes import Value
 
 _REMEDY = "export with --onnx or --torchscript"
@@ -48,12 +48,10 @@ def export(subject: Subject, path: Path) -> None:
         name = culprit.called(subject.checked, found.placed)
         raise ExportError(f"{name}: torch.export cannot capture it: {reason(found.error)}", _REMEDY) from error
     _strip(program)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), sinking(path) as sink:
         warnings.simplefilter("ignore")
         extra = {METADATA: json.dumps(subject.metadata(), ensure_ascii=False)}
-        torch.export.save(program, buffer, extra_files=extra)
-    path.write_bytes(buffer.getvalue())
+        torch.export.save(program, sink, extra_files=extra)
 
 
 # Any: tensors, or nested tuples of tensors.

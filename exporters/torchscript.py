@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,15 @@ from exporters.decompositions import refuse_unsettled
 from exporters.subject import Subject
 from exporters.weights import require_equal, unreadable
 from zoo.errors import ExportError, reason
+from zoo.files import reserve, sinking
 from zoo.shapes import Value
 
 _REMEDY = "export with --onnx"
 _REFUSALS = (RuntimeError, TypeError, ValueError)
 """How torch refuses to trace."""
 _MACHINE = (".debug_pkl", "traced_inputs")  # records with source paths and with the traced rows
+ROOM = 2**24  # bytes that an archive and its copy may have beside the weights
+_WRITTEN = (".data/serialization_id", "version", "byteorder")  # by the writer itself
 
 
 def export(subject: Subject, path: Path) -> None:
@@ -30,19 +32,22 @@ def export(subject: Subject, path: Path) -> None:
         ExportError: torch cannot trace the module.
     """
     refuse_unsettled(subject)
-    buffer = io.BytesIO()
+    whole = path.with_name(f"{path.name}.whole")
+    reserve(whole, 2 * subject.weights + ROOM)  # torch's own writer takes a full disk as the end of the process
     try:
         with warnings.catch_warnings():
             # torch.jit is deprecated, but not the runtimes that load it; and the proof judges what tracing warns of.
             warnings.simplefilter("ignore")
-            torch.jit.save(_trace(subject.module, (subject.example,)), buffer, {"zoo.json": _metadata(subject)})
+            torch.jit.save(_trace(subject.module, (subject.example,)), whole, {"zoo.json": _metadata(subject)})
+        _copy_without_machine(whole, path)
     except _REFUSALS as error:
         found = culprit.find(subject.checked, _attempt, _REFUSALS)
         if found is None:
             raise ExportError(f"torch cannot trace this model: {reason(error)}", _REMEDY) from error
         name = culprit.called(subject.checked, found.placed)
         raise ExportError(f"{name}: torch cannot trace it: {reason(found.error)}", _REMEDY) from error
-    _copy_without_machine(buffer, path)
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 # Any: tensors, or nested tuples of tensors.
@@ -65,23 +70,16 @@ def _metadata(subject: Subject) -> str:
     return json.dumps(subject.metadata(), ensure_ascii=False)
 
 
-def _copy_without_machine(buffer: io.BytesIO, path: Path) -> None:
+def _copy_without_machine(source: Path, path: Path) -> None:
     """Copy the archive but for the records that tell of this machine; torch reads it without them."""
-    buffer.seek(0)
-    reader = torch._C.PyTorchFileReader(buffer)
-    # Into memory: torch's own file writer reports a full disk as a RuntimeError.
-    content = io.BytesIO()
-    writer = torch._C.PyTorchFileWriter(content)
-    for name in reader.get_all_records():
-        if not any(mark in name for mark in _MACHINE) and name not in (
-            ".data/serialization_id",
-            "version",
-            "byteorder",
-        ):
-            record = reader.get_record(name)
-            writer.write_record(name, record, len(record))
-    writer.write_end_of_file()
-    path.write_bytes(content.getvalue())
+    reader = torch._C.PyTorchFileReader(str(source))
+    with sinking(path) as sink:
+        writer = torch._C.PyTorchFileWriter(sink)
+        for name in reader.get_all_records():
+            if not any(mark in name for mark in _MACHINE) and name not in _WRITTEN:
+                record = reader.get_record(name)
+                writer.write_record(name, record, len(record))
+        writer.write_end_of_file()
 
 
 def verify_weights(subject: Subject, path: Path) -> int:

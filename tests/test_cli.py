@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 
 import cli
-from conftest import REPOSITORY, Outcome, linear
+from conftest import REPOSITORY, Outcome, linear, no_file_above
 from forking import start
-from test_files import no_file_above, small_disk
+from test_files import small_disk
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]

@@ -5,31 +5,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY
+from conftest import REPOSITORY, no_file_above
 from zoo.errors import OutputError
-from zoo.files import remove_abandoned, replacing, replacing_directory, workshop, write_text
-
-
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """Let the system refuse every byte of a file beyond `size`, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+from zoo.files import remove_abandoned, replacing, replacing_directory, reserve, sinking, workshop, write_text
 
 
 @pytest.fixture
@@ -231,3 +218,26 @@ def test_what_is_no_file_is_not_replaced_by_one(here: Path) -> None:
         write_text(Path("pipe"), "text")
     assert Path("pipe").is_fifo()
     assert os.listdir() == ["pipe"]
+
+
+def test_a_place_for_too_large_a_file_is_refused_and_nothing_stays(tmp_path: Path) -> None:
+    with no_file_above(100), pytest.raises(OSError, match="File too large"):
+        reserve(tmp_path / "a", 101)
+    reserve(tmp_path / "a", 101)
+
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_stops_a_sink_is_told_when_its_writer_has_ended(tmp_path: Path) -> None:
+    ended = []
+
+    def write() -> None:
+        with sinking(tmp_path / "a") as file:
+            for _ in range(3):
+                file.write(bytes(90))
+            ended.append(True)
+
+    with no_file_above(100), pytest.raises(OSError, match="File too large"):
+        write()
+
+    assert ended

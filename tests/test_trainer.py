@@ -13,8 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torchvision.models import get_model
 
-from conftest import REPOSITORY, linear
-from test_files import no_file_above
+from conftest import REPOSITORY, linear, no_file_above
 from zoo.check import check_file
 from zoo.destination import Destination
 from zoo.errors import OutputError, StepRefused, UsageError

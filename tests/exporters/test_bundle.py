@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import Document
+from conftest import Document, no_file_above
 from exporters import certificate, decisions, golden
 from exporters.bundle import publish
 from exporters.certificate import Format
@@ -240,6 +240,16 @@ def test_after_any_failure_nothing_stays_beside_the_destination(
         publish(subject, ["onnx"], Destination(tmp_path / "export"))
 
     assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["torchscript", "pt2"])
+def test_a_disk_that_is_full_for_torchs_writer_is_told_and_leaves_nothing(
+    subject: Subject, tmp_path: Path, name: Format
+) -> None:
+    with no_file_above(3000), pytest.raises(OutputError, match="File too large"):
+        publish(subject, [name], Destination(tmp_path / "export"))
+
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.fixture
