@@ -63,6 +63,18 @@ VALUES: Corpus = {
             "HuberLoss, KLDivLoss, L1Loss, MSELoss, MultiLabelMarginLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, …",
         ),
     ),
+    "a number in quotes": (
+        linear(optimizer__lr="1e-3"),
+        ("optimizer.lr", 'optimizer.lr is "1e-3"', "write 1e-3, without quotes"),
+    ),
+    "a truth in quotes": (
+        linear(train__shuffle="true"),
+        ("train.shuffle", 'train.shuffle is "true"', "write true, without quotes"),
+    ),
+    "a layer of Keras": (
+        linear(model__layers=[{"type": "Dense", "units": 1}]),
+        ("model.layers.0.type", 'no layer has the type "Dense"', 'did you mean "Linear"?'),
+    ),
     "no layers": (linear(model__layers=[]), ("model.layers", "model.layers is []", "write a list of 1 or more")),
     "a required option absent": (
         linear(model__layers=[{"type": "Linear"}]),
@@ -86,7 +98,7 @@ VALUES: Corpus = {
     ),
     "a string for a number": (
         linear(train__epochs="3"),
-        ("train.epochs", 'train.epochs is "3"', "write a whole number"),
+        ("train.epochs", 'train.epochs is "3"', "write 3, without quotes"),
     ),
     "a fraction for a whole number": (
         linear(train__epochs=2.5),
@@ -251,7 +263,7 @@ VALUES: Corpus = {
         (
             "model.layers.0.type",
             "BatchNorm1d needs (N, C) or (N, C, L), but the data gives (N, 1, 28, 28)",
-            "put a Flatten above it",
+            "write BatchNorm2d, or put a Flatten above it",
         ),
     ),
     "Flatten from the batch": (

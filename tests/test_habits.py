@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 
 from zoo.data import DATA
-from zoo.habits import ADVICE, MAIN, PLACES, main_option, moved
+from zoo.habits import ADVICE, MAIN, PLACES, TYPES, known_type, main_option, moved
+from zoo.layers import LAYERS
+from zoo.losses import LOSSES
+from zoo.metrics import METRICS
 from zoo.optimizers import OPTIMIZERS
+from zoo.schedulers import SCHEDULERS
 from zoo.spec import Spec
 from zoo.train import EarlyStopping, Train
+from zoo.transforms import TRANSFORMS
 
 
 def test_every_place_is_in_the_language() -> None:
@@ -46,6 +51,19 @@ def test_a_word_of_another_program_is_sent_to_its_place(
     section: str, name: str, value: object, told: str | None
 ) -> None:
     assert moved(section, {"epochs"}, name, value) == told
+
+
+def test_types_and_options_of_other_programs_are_known_where_they_fit() -> None:
+    assert known_type("Dense", ["Conv2d", "Linear"]) == "Linear"
+    assert [known_type("mae", [kind]) for kind in ("L1Loss", "MeanAbsoluteError", "ReLU")] == [
+        "L1Loss",
+        "MeanAbsoluteError",
+        None,
+    ]
+    assert moved("layer", {"p", "inplace"}, "rate", 0.5) == 'did you mean "p"?'
+    assert moved("layer", {"inplace"}, "rate", 0.5) is None
+    kinds = {kind for choice in (LAYERS, LOSSES, METRICS, SCHEDULERS, DATA, TRANSFORMS) for kind in choice.names}
+    assert set(TYPES) <= kinds
 
 
 def test_a_bare_value_is_shown_as_the_object_it_stands_for() -> None:

@@ -415,7 +415,7 @@ PARTS: Corpus = {
         (
             "data.transforms.0.type",
             'no transform has the type "ToTensor"',
-            "write one of: CenterCrop, Grayscale, Normalize, Pad, RGB, Resize, ToDtype",
+            'did you mean "ToDtype"?',
         ),
     ),
     "a beta of one": (

@@ -98,7 +98,7 @@ def _placed(source: Source, spec: Spec) -> tuple[CheckedSpec, bool, list[Problem
         example = replace(example, target=input_shape or example.input, classes=())
     layers, below = spec.model.parts()
     problems += islice(_name_problems(source, layers, ("model", *below)), MOST_TOLD)
-    placer = Placer(source, input_shape or example.input, example.sizes, problems=problems)
+    placer = Placer(source, input_shape or example.input, example.sizes, problems=problems, lacking=spec.data.lacking)
     placed = input_shape is not None and placer.place(layers, ("model", *below))
     return CheckedSpec(source, spec, example, placer.input, tuple(placer.steps)), placed, problems
 

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, ValidationError
 
 from zoo.choice import Choice
 from zoo.errors import MOST_TOLD, Path, Problem
-from zoo.habits import main_option, moved
+from zoo.habits import known_type, main_option, moved
 from zoo.nearest import LONGEST_LIST, nearest, suggestion
 from zoo.override import echo
 from zoo.source import Source
@@ -111,7 +111,7 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             options = _options(_class_at(root, source.value, owner))
             message = f'{_name_of(source, owner, root)} has no option "{echo(name)}"'
             section, value = "".join(map(str, owner[:1])), _value(source.value, path)
-            habit = moved(section, options, name, value) if len(owner) < 2 else None
+            habit = moved(section if len(owner) < 2 else "layer", options, name, value)
             return source.problem(path, message, habit or suggestion(name, options))
         case "union_tag_not_found":
             kinds = _fitting(_judges_at(root, source.value, path), _value(source.value, path))
@@ -120,10 +120,12 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             return source.problem(path, f"{_described(source, path)} has no type", remedy)
         case "union_tag_invalid":
             kinds = _kinds(_judges_at(root, source.value, path))
-            written = _shown(_value(source.value, (*path, "type")))
-            named = written.strip('"')
+            named = _value(source.value, (*path, "type"))
+            written = _shown(named)
             message = f"no {_described(source, path)} has the type {written}"
-            return source.problem((*path, "type"), message, suggestion(named, kinds))
+            return source.problem(
+                (*path, "type"), message, suggestion(known_type(named, kinds) or written.strip('"'), kinds)
+            )
         case "value_error":
             message, _, remedy = str(detail["ctx"]["error"]).partition("; ")
             return source.problem(_spoken_of(source.value, path, message), message, remedy)
@@ -133,8 +135,10 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
         return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f'did you mean "{meant}"?')
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     if wanted == _NOUNS["dict_type"]:
-        kind = nearest(value, _kinds(_judges_at(root, source.value, path))) if isinstance(value, str) else None
+        kinds = _kinds(_judges_at(root, source.value, path))
+        kind = known_type(value, kinds) or nearest(value, kinds) if isinstance(value, str) else None
         wanted = f'{{"type": "{kind}"}}' if kind is not None else main_option(name, value) or wanted
+    wanted = _without_quotes(value, wanted) or wanted
     about = _about(owner, name, source, root) if detail["type"] == "string_pattern_mismatch" else ""
     return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f"write {wanted}{about}")
 
@@ -167,6 +171,17 @@ def _wanted(detail: ErrorDetails) -> str:
         bound = "at most {max_length}" if "max_length" in context else "at least {min_length}"
         return f"a string of {bound.format(**context)} characters"
     return f"something else: {detail['msg']}"
+
+
+def _without_quotes(value: object, wanted: str) -> str | None:
+    """Return how a string is written as the number, or the truth, that is wanted; None where it says another thing."""
+    try:
+        said = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    truth = isinstance(said, bool)
+    fits = truth if "true" in wanted else isinstance(said, int if "whole" in wanted else int | float) and not truth
+    return f"{value}, without quotes" if fits and ("number" in wanted or truth) else None
 
 
 def _meant(value: object, details: list[ErrorDetails]) -> str | None:

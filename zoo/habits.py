@@ -48,9 +48,37 @@ ADVICE = {
 """What to do about words that no spec has."""
 MAIN = {"early_stopping": ("patience", 5)}
 """The option that a person means who writes a number for the whole object, and a usual number for it."""
+TYPES = {
+    "AdaptiveAvgPool2d": "globalaveragepooling2d",
+    "BCEWithLogitsLoss": "bce binary_crossentropy",
+    "BatchNorm2d": "batchnormalization batchnorm",
+    "Accuracy": "acc",
+    "CosineAnnealingLR": "cosine",
+    "CrossEntropyLoss": "ce categorical_crossentropy sparse_categorical_crossentropy",
+    "L1Loss": "mae mean_absolute_error",
+    "Linear": "dense fullyconnected",
+    "MSELoss": "mse mean_squared_error",
+    "MeanAbsoluteError": "mae",
+    "MeanSquaredError": "mse",
+    "ReduceLROnPlateau": "plateau",
+    "TableFile": "csv csvfile tabular",
+    "ToDtype": "totensor toimage convertimagedtype topiltensor",
+}
+"""Types under the names that they have elsewhere, in small letters."""
+OPTIONS = {
+    "kernel_size": "pool_size",
+    "lr": "learning_rate",
+    "num_heads": "heads n_heads nhead",
+    "out_channels": "filters",
+    "out_features": "units",
+    "p": "rate dropout_rate prob probability",
+    "stride": "strides",
+}
+"""Options likewise, of whatever has them."""
 SECTIONS = {"data", "loss", "model", "optimizer", "scheduler", "train"}
 
 _PLACE = {word: place for place, words in PLACES.items() for word in words.split()}
+_OPTION = {word: option for option, words in OPTIONS.items() for word in words.split()}
 _ADVICE = {word: advice for advice, words in ADVICE.items() for word in words.split()}
 
 
@@ -64,6 +92,8 @@ def moved(section: str, known: Collection[str], name: str, value: object) -> str
         value: what was written for it.
     """
     word = name.lower()
+    if _OPTION.get(word) in known:
+        return f'did you mean "{_OPTION[word]}"?'
     if section not in {"", *SECTIONS}:
         return None
     if word in _ADVICE and not (section == "data" and word in ("num_classes", "nc", "classes")):
@@ -91,3 +121,9 @@ def main_option(name: str, value: object) -> str | None:
     option, usual = MAIN[name]
     whole = isinstance(value, int) and not isinstance(value, bool)
     return f'{{"{option}": {value if whole else usual}}}'
+
+
+def known_type(name: object, kinds: Collection[str]) -> str | None:
+    """Return the type of this language that has the name elsewhere; None where none of these has."""
+    word = name.lower() if isinstance(name, str) else ""
+    return next((kind for kind, words in TYPES.items() if kind in kinds and word in words.split()), None)

@@ -45,6 +45,8 @@ class Placer:
     """What named sizes stand for."""
     steps: list[PlacedLayer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lacking: str | None = None
+    """What to write where the data has no such size."""
     _whole: tuple[tuple[Layer, ...], Path] = ((), ())
     """The layers of the model, and where they stand."""
     _tensors: int = 0
@@ -101,7 +103,7 @@ class Placer:
         try:
             layer = declared.with_sizes(self.sizes)
         except ShapeError as error:
-            self._refuse(path, error.option, error.message, error.remedy)
+            self._refuse(path, error.option, error.message, self.lacking or error.remedy)
         said = speech or self._speech(declared, inputs)
         try:
             layer, result = self._inferred(layer, values, path, said)

@@ -233,6 +233,25 @@ def test_a_column_that_numbers_the_rows_is_told_unless_it_is_asked_for(here: Pat
         assert declared("TableFile", **{"file": "t.csv", "target": "y", **options}).doubts() == ()
 
 
+def test_words_that_tell_each_row_from_the_others_are_told(here: Path) -> None:
+    write("t.csv", ["name,x,y", *[f"n{i},{i % 3},{i % 2}" for i in range(5)]])
+    (doubt,) = declared("TableFile", file="t.csv", target="y").doubts()
+    assert doubt.message == "the column 'name' of t.csv has other words in each row, and is learned from"
+
+
+def test_numbers_with_a_decimal_comma_are_not_taken_for_words(here: Path) -> None:
+    write("t.csv", ["x;y", *[f"0,{i};{i}" for i in range(5)]])
+    message, remedy = refusal(declared("TableFile", file="t.csv", target="y", delimiter=";").example)
+    assert message == "the column 'x' of t.csv holds numbers with a comma: '0,0'"
+    assert remedy.startswith("write a point in its place; or, if all of it are words, ")
+
+
+def test_a_folder_and_a_table_without_rows_are_called_so(here: Path) -> None:
+    write("t.csv", ["x,y"])
+    assert refusal(declared("TableFile", file="t.csv", target="y").example)[0] == "t.csv has no rows"
+    assert refusal(declared("TableFile", file=".", target="y").example)[0] == ". is a folder, not a file"
+
+
 def test_the_file_of_another_split_is_missed_before_it_is_read(here: Path) -> None:
     write("t.csv", ["x,y", *[f"{i % 3},{i}" for i in range(5)]])
     for option in ("test_file", "validation_file"):

@@ -109,7 +109,7 @@ def test_options_without_meaning_are_refused(document: Options, message: str) ->
             {"type": "BatchNorm1d"},
             Shape("N", 3, 4, 5),
             "BatchNorm1d needs (N, C) or (N, C, L)",
-            "put a Flatten above it",
+            "write BatchNorm2d, or put a Flatten above it",
             "",
         ),
         ({"type": "BatchNorm2d"}, Shape("N", 3), "BatchNorm2d needs images (N, C, H, W)", "write BatchNorm1d", ""),

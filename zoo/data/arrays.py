@@ -7,6 +7,7 @@ from math import prod
 from typing import IO, TYPE_CHECKING
 
 from zoo.data.data import OptionError
+from zoo.data.paths import no_file
 from zoo.errors import DataError, reason
 from zoo.files import is_file
 
@@ -74,7 +75,7 @@ def read_headers(path: str) -> dict[str, Header]:
         OptionError: the file is absent, or no file of arrays.
     """
     if not is_file(path):
-        raise OptionError(f"no such file: {path}", "set data.file to a .npz or .safetensors file", "file")
+        raise OptionError(no_file(path), "set data.file to a .npz or .safetensors file", "file")
     try:
         return _npz(path) if path.lower().endswith(".npz") else _safetensors(path)
     except _DAMAGE as error:

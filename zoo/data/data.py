@@ -147,6 +147,11 @@ class Data(Strict):
         """
 
     @property
+    def lacking(self) -> str:
+        """Return what to write where a layer names a size that the data does not have."""
+        return "write a number, or use data that has them"
+
+    @property
     def mirrors(self) -> bool:
         """Return whether the target of a row is the row itself, as the model is given it."""
         return False

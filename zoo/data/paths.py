@@ -20,6 +20,11 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def no_file(path: str) -> str:
+    """Return what is said of a path where a file is wanted and none is."""
+    return f"{path} is a folder, not a file" if is_folder(Path(path)) else f"no such file: {path}"
+
+
 def beginning(given: str) -> str:
     """Return the end of a remedy that says where a relative path begins; nothing for another."""
     return "" if os.path.isabs(given) else f"; relative paths begin in {os.getcwd()}"

@@ -6,12 +6,13 @@ import csv
 import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.data.data import OptionError
+from zoo.data.paths import no_file
 from zoo.data.tabular import LARGEST
 from zoo.errors import DataError, reason
 from zoo.files import is_file
@@ -36,9 +37,9 @@ class Sketch:
     words: dict[str, tuple[str, ...] | None]
     """The columns that hold other things than numbers, with their values sorted; None where these are not known."""
     mixed: dict[str, str]
-    """Those of them that hold numbers as well, with a value that is none: "NA", most often."""
-    counting: tuple[str, ...] = ()
-    """The columns that only number the rows: 0, 1, 2 … or 1, 2, 3 …, in any order."""
+    """Those of them that hold numbers as well, with a value that is none: "NA", most often; or "0,5" for 0.5."""
+    telling: dict[str, str] = field(default_factory=dict)
+    """The columns that tell each row from the others, with how they do: 1, 2, 3 …, in any order, or other words."""
 
 
 def sketch(path: str, delimiter: str) -> Sketch:
@@ -48,7 +49,7 @@ def sketch(path: str, delimiter: str) -> Sketch:
         OptionError: the file is absent, unreadable, or no table.
     """
     if not is_file(path):
-        raise OptionError(f"no such file: {path}", "set data.file to a CSV or Parquet file", "file")
+        raise OptionError(no_file(path), "set data.file to a CSV or Parquet file", "file")
     if is_parquet(path):
         return _parquet_sketch(path)
     whole = Path(path).stat().st_size <= SCANNED
@@ -64,10 +65,12 @@ def sketch(path: str, delimiter: str) -> Sketch:
     filled = {name: [cell for cell in values if cell.strip()] for name, values in zip(columns, seen, strict=True)}
     words = {name: tuple(sorted(cells)) for name, cells in filled.items() if not all(map(is_number, cells))}
     odd = {name: next(cell for cell in filled[name] if not is_number(cell)) for name in words}
-    mixed = {name: cell for name, cell in odd.items() if any(map(is_number, words[name]))}
-    counting = tuple(name for name, values in zip(columns, seen, strict=True) if _counts(values, count))
+    mixed = {name: cell for name, cell in odd.items() if any(map(_like_number, words[name]))}
+    telling = {name: "numbers its rows" for name, values in zip(columns, seen, strict=True) if _counts(values, count)}
+    several = count >= FEWEST_NUMBERED
+    telling |= {name: "has other words in each row" for name in words if several and len(words[name]) == count}
     known = {name: words[name] if whole else None for name in words}
-    return Sketch(columns, count if whole else None, known, mixed, counting)
+    return Sketch(columns, count if whole else None, known, mixed, telling)
 
 
 def _counts(cells: Collection[str], rows: int) -> bool:
@@ -86,6 +89,15 @@ def is_parquet(path: str) -> bool:
 def is_number(cell: str) -> bool:
     """Return whether a cell says a number, be it infinite or none ("nan")."""
     return _float(cell) is not None
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Return whether a cell says a number as much of Europe writes it."""
+    return cell.count(",") == 1 and is_number(cell.replace(",", "."))
+
+
+def _like_number(cell: str) -> bool:
+    return is_number(cell) or has_decimal_comma(cell)
 
 
 def number(cell: str) -> float | None:
@@ -108,7 +120,7 @@ def read_columns(path: str, delimiter: str, columns: Sequence[str]) -> tuple[lis
         DataError: the file is absent, unreadable, lacks a column, or a line has other cells than the first.
     """
     if not is_file(path):
-        raise DataError(f"no such file: {path}", "set data.file to a CSV or Parquet file")
+        raise DataError(no_file(path), "set data.file to a CSV or Parquet file")
     if is_parquet(path):
         return _parquet_columns(path, columns)
     rows = _csv(path, delimiter)

@@ -11,7 +11,7 @@ from zoo.data.cells import Plan, Statistics, indices_of, numbers_of
 from zoo.data.data import ClassNames, Example, Inputs, OptionError, Rows, Split
 from zoo.data.reconstruction import Reconstructable
 from zoo.data.splitting import OneFile
-from zoo.data.table import Sketch, is_number, is_parquet, read_columns, sketch
+from zoo.data.table import Sketch, has_decimal_comma, is_number, is_parquet, read_columns, sketch
 from zoo.data.typed import typed_row, typed_rows
 from zoo.errors import DataError
 from zoo.files import is_file
@@ -155,11 +155,20 @@ class TableFile(Reconstructable, OneFile):
                         said = self.delimiter.join(found.columns)[:60]
                         message, remedy = f"{message}: its first line is {said}", "put a line of column names above it"
                     raise OptionError(message, remedy, option)
+        if found.rows == 0:
+            raise OptionError(f"{self.file} has no rows", "give a file with rows below the line of names", "file")
         columns = self.columns or tuple(name for name in found.columns if name != self.target)
         if not columns:
             raise OptionError(f"{self.file} has no column beside {self.target}", "give it one to learn from", "file")
         categories = {name: self._words(found, name) for name in columns if self._holds_words(found, name)}
         return Plan(columns, categories, self._classes(found), found.rows)
+
+    @property
+    def lacking(self) -> str:
+        """Return how numbers become classes."""
+        return (
+            f'write a number; or, to take the numbers of {self.target} as classes, write these: "classes": ["0", "1"]'
+        )
 
     @cached_property
     def _sketch(self) -> Sketch:
@@ -169,11 +178,12 @@ class TableFile(Reconstructable, OneFile):
         """Return the column that is learned from though it only numbers the rows, unless it was asked for."""
         if self.columns is not None:
             return ()
-        others = [name for name in self.plan.columns if name not in self._sketch.counting]
-        odd = [name for name in self.plan.columns if name in self._sketch.counting]
+        telling = self._sketch.telling
+        others = [name for name in self.plan.columns if name not in telling]
+        odd = [name for name in self.plan.columns if name in telling]
         if not odd or not others:
             return ()
-        message = f"the column {odd[0]!r} of {self.file} numbers its rows, and is learned from"
+        message = f"the column {odd[0]!r} of {self.file} {telling[odd[0]]}, and is learned from"
         columns = json.dumps(others, ensure_ascii=False)
         remedy = f'leave it out: "columns": {columns if len(columns) <= MOST_SHOWN else "[…]"}'
         return (OptionError(message, remedy, "file"),)
@@ -211,8 +221,15 @@ class TableFile(Reconstructable, OneFile):
 
     def _refuse_mixed(self, found: Sketch, name: str, otherwise: str) -> None:
         if name in found.mixed:
-            message = f"the column {name!r} of {self.file} holds numbers, and {found.mixed[name]!r}"
-            raise OptionError(message, f"correct the cells; or, if all of it are words, {otherwise}", "file")
+            cell = found.mixed[name]
+            comma = has_decimal_comma(cell)
+            said, mended = (
+                ("numbers with a comma:", "write a point in its place")
+                if comma
+                else ("numbers, and", "correct the cells")
+            )
+            message = f"the column {name!r} of {self.file} holds {said} {cell!r}"
+            raise OptionError(message, f"{mended}; or, if all of it are words, {otherwise}", "file")
 
     @cached_property
     def _scaling(self) -> tuple[Tensor, Tensor]:

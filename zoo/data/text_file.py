@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from zoo.data.data import Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
-from zoo.data.paths import refuse_path
+from zoo.data.paths import no_file, refuse_path
 from zoo.data.pieces import read_pieces
 from zoo.data.splitting import refuse_validation
 from zoo.data.stored import Streamable
@@ -203,7 +203,7 @@ class TextFile(Streamable):
 
     def _size(self) -> int:
         if not is_file(self.file):
-            raise OptionError(f"no such file: {self.file}", "set data.file to a text", "file")
+            raise OptionError(no_file(self.file), "set data.file to a text", "file")
         return Path(self.file).stat().st_size
 
     def _parts(self) -> Iterator[str]:

@@ -107,7 +107,8 @@ class BatchNorm1d(BatchNorm):
 
     def remedy(self, shape: Shape) -> str:
         """Return what to write where the rank is another."""
-        return "put a Flatten above it" if shape.rank > 3 else super().remedy(shape)
+        other = super().remedy(shape)
+        return f"{other}, or put a Flatten above it" if shape.rank > 3 else other
 
 
 class BatchNorm2d(BatchNorm):
