@@ -15,7 +15,8 @@ from zoo import economy
 NEEDLESS = ("torch._dynamo", "torch._inductor", "torchvision", "sympy", "triton", "onnx", "onnxruntime", "PIL")
 TRAIN = """
 import atexit, sys, cli
-atexit.register(lambda: print("\\n", *(set({needless}) & sys.modules.keys())))
+watch = lambda: print("\\n", *(set({needless}) & sys.modules.keys()))
+atexit.register(lambda: (watch(), __import__("PIL"), watch()))
 for number, scheduler in enumerate(([], ["--set", 'scheduler={{"type": "StepLR", "step_size": 2}}'])):
     sys.argv = ["zoo", "train", "linear3", "--set", "train.epochs=20", "--out", f"run{{number}}", *scheduler]
     try:
@@ -25,29 +26,25 @@ for number, scheduler in enumerate(([], ["--set", 'scheduler={{"type": "StepLR",
 """
 
 
-def ended(program: str, here: Path, **environment: str) -> str:
-    """The last line of a fresh process."""
+def ended(program: str, here: Path, **environment: str) -> list[str]:
+    """The lines of a fresh process."""
     path = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=here, env=path | environment, check=True, capture_output=True, text=True)
-    return done.stdout.splitlines()[-1]
+    return done.stdout.splitlines()
 
 
 def test_training_a_linear_model_plainly_or_scheduled_imports_nothing_needless(tmp_path: Path) -> None:
-    assert ended(TRAIN.format(needless=NEEDLESS), tmp_path).strip() == ""
+    *_, found, with_one = ended(TRAIN.format(needless=NEEDLESS), tmp_path)
+    assert found.strip() == ""
+    assert with_one.strip() == "PIL"  # the watch sees one
     assert len(list(tmp_path.glob("run*/model.safetensors"))) == 2
-
-
-def test_the_watch_over_imports_sees_one(tmp_path: Path) -> None:
-    program = "import sys, torch; from torch import nn, optim; model = nn.Linear(1, 1); "
-    program += "optim.SGD(model.parameters()).step(); print('torch._dynamo' in sys.modules)"
-    assert ended(program, tmp_path) == "True"
 
 
 def test_waiting_threads_sleep_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
     program = "import os; from zoo.economy import settle; settle(); print(os.environ['OMP_WAIT_POLICY'])"
-    assert ended(program, tmp_path) == "PASSIVE"
-    assert ended(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == "ACTIVE"
+    assert ended(program, tmp_path) == ["PASSIVE"]
+    assert ended(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE"]
 
 
 @pytest.mark.parametrize(

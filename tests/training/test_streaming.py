@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,19 +18,13 @@ import numpy as np
 import pytest
 import torch
 from photographs import AUGMENTATION, pets, take
-from test_killed import counted, halved, in_a_child
+from test_killed import go_on, held, in_a_child, killed, measured
 
-from conftest import REPOSITORY, Document, Outcome, linear
+from conftest import Document, Outcome, linear
 from forking import Started, start
 from zoo.check import check_file
-from zoo.destination import Destination
-from zoo.progress import TrainingProgress
-from zoo.run import Run
-from zoo.trainer import resume_run, train_run
 from zoo.training import clock, loop
-from zoo.training.features import HeldOut
 from zoo.training.splits import open_splits
-from zoo.training.stepper import Stepper
 from zoo.training.streaming import Stream
 
 CPU = torch.device("cpu")
@@ -221,52 +215,35 @@ def test_a_streaming_training_that_is_killed_goes_on_to_the_same_bits(
     monkeypatch.setattr(clock, "EVERY", 0.0)
     monkeypatch.setattr(clock, "SHARE", 0)
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
-    progress = TrainingProgress()
-    train_run(check_file("spec.json"), "cpu", Destination(here / "whole"), progress)
+    go_on(here / "whole")
 
-    places: dict[str, tuple[Any, str]] = {"step": (Stepper, "gradients"), "evaluation": (HeldOut, "evaluate")}
-    moments = [("step", 3), ("step", 8), ("evaluation", 2), ("checkpoint", 3)]
-    for event, count in moments:
-        out = here / f"{event}{count}"
-
-        def killed(event: str = event, count: int = count, out: Path = out) -> None:
-            if event == "checkpoint":
-                halved(count)
-            else:
-                counted(*places[event], count)
-            train_run(check_file("spec.json"), "cpu", Destination(out), progress)
-
-        assert in_a_child(killed) == signal.SIGKILL
-        assert in_a_child(partial(resume_run, Run(out), "cpu", progress)) == 0
-        assert results(str(out)) == results("whole"), (event, count)
-
-
-PEAK = r"""
-import pathlib, re, sys
-from zoo.check import check_file
-from zoo.device import find_device
-from zoo.training.splits import open_splits
+    cut = here / "cut"
+    for event, count in (("step", 3), ("evaluation", 1), ("checkpoint", 2), ("step", 2), ("evaluation", 2)):
+        assert in_a_child(partial(killed, event, count, cut)) == signal.SIGKILL, (event, count)
+        rows = measured(cut)
+        assert rows == measured(here / "whole")[: len(rows)], (event, count)
+    go_on(cut)
+    assert held(cut) == held(here / "whole")
 
 
 def peak() -> int:
-    # Of this process alone, in KiB; ru_maxrss would begin with that of the process it was forked from.
-    return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+    """Return the most memory that this process alone has had, in KiB; a forked one begins with what its parent has."""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1])
 
 
-def read(*changes: str) -> None:
-    rows = open_splits(check_file("spec.json", changes), find_device("cpu"), ["train"])["train"]
-    for start in range(0, len(rows), 8):
-        next(iter(rows.batches([start], 8)))
-
-
-streamed = ("data.memory=20", "data.workers=0")
-test = open_splits(check_file("spec.json", streamed), find_device("cpu"), ["test"])["test"]
-next(iter(test.batches([0], 1)))  # imports what reading needs
-before = peak()
-for changes in (streamed, ("data.memory=1000",)):
-    read(*changes)
-    print((peak() - before) // 1024)
-"""
+def note_peaks() -> None:
+    """Read a split, streamed and then whole, and note how much more memory this process has had after each, in MiB."""
+    streamed, whole = ("data.memory=20", "data.workers=0"), ("data.memory=1000",)
+    next(iter(open_splits(check_file("spec.json", streamed), CPU, ["test"])["test"].batches([0], 1)))  # imports
+    before = peak()
+    for changes in (streamed, whole):
+        rows = open_splits(check_file("spec.json", changes), CPU, ["train"])["train"]
+        for first in range(0, len(rows), 8):
+            next(iter(rows.batches([first], 8)))
+        with Path("peaks").open("a") as noted:
+            print((peak() - before) // 1024, file=noted)
 
 
 def test_the_memory_of_a_stream_does_not_grow_with_the_folder(write: Write, here: Path) -> None:
@@ -277,11 +254,8 @@ def test_the_memory_of_a_stream_does_not_grow_with_the_folder(write: Write, here
     resized = [{"type": "Resize", "size": [400, 400]}, {"type": "ToDtype", "dtype": "float32"}]
     layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
     write(pets(data__transforms=resized, data__augmentation=[], data__validation=None, model__layers=layers))
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-
-    command = [sys.executable, "-c", PEAK]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-    streaming, whole = map(int, done.stdout.split())
+    assert in_a_child(note_peaks) == 0
+    streaming, whole = map(int, Path("peaks").read_text().split())
     held = 120 * 3 * 400 * 400 * 4 // 2**20  # MiB: 219
     assert held <= whole < held + 200  # MiB, whatever the folder: what is decoded at a time
     assert streaming < held // 3
