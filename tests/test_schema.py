@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from conftest import REPOSITORY, linear
+from judging import judging
 from zoo.errors import SpecError
 from zoo.schema import CHOICES, definition_names, json_schema, search_schema
 from zoo.searched import check_searched
@@ -65,7 +66,7 @@ def name_of(member: type[Strict]) -> str:
 def validator(name: str) -> Draft202012Validator:
     """The validator of one class; with the whole language for what stands inside."""
     definition = whole() if name == "Spec" else {"$ref": f"#/$defs/{name}", "$defs": whole()["$defs"]}
-    return Draft202012Validator(definition)
+    return judging(definition)
 
 
 def definitions() -> dict[str, Any]:
@@ -316,6 +317,14 @@ def test_a_template_is_described_and_declared_alike(template: Any) -> None:
     agree(Template, template)
 
 
+@pytest.mark.parametrize("name", ["linear3", "unet"])
+def test_the_validator_that_asks_less_finds_what_jsonschemas_own_does(name: str) -> None:
+    random, document = Random(name), json.loads((REPOSITORY / "specs" / f"{name}.json").read_text(encoding="utf-8"))
+    own = Draft202012Validator(whole())
+    changed = [mutated(document, random) for _ in range(3)]
+    assert [validator("Spec").is_valid(one) for one in changed] == [own.is_valid(one) for one in changed]
+
+
 def test_a_number_with_a_point_and_no_fraction_is_whole_to_both() -> None:
     linear = next(member for member in MEMBERS if member.__name__ == "Linear")
     assert [taken(linear, {"type": "Linear", "out_features": size}) for size in (2.0, 2.5)] == [True, False]
@@ -327,8 +336,11 @@ def test_a_number_with_a_point_and_no_fraction_is_whole_to_both() -> None:
 
 @cache
 def searching() -> Draft202012Validator:
+    return judging(search_schema())
+
+
+def test_the_schema_with_searches_is_one() -> None:
     Draft202012Validator.check_schema(search_schema())
-    return Draft202012Validator(search_schema())
 
 
 @pytest.mark.parametrize("name", ["linear3", "lenet5", "resnet50_finetune"])
@@ -350,7 +362,7 @@ def test_the_schema_with_searches_takes_plain_specs(name: str) -> None:
 def test_a_search_fits_the_schema_with_searches_alone(changes: dict[str, Any]) -> None:
     document = linear(**changes)
     assert not list(searching().iter_errors(document))
-    assert list(Draft202012Validator(whole()).iter_errors(document))
+    assert list(validator("Spec").iter_errors(document))
     assert check_searched(Source("spec.json", "{}", document)).points
 
 

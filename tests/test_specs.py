@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from conftest import REPOSITORY, Outcome
+from judging import judging
 from zoo import catalog
 from zoo.build import bare_model, parameter_counts
 from zoo.check import check_file
@@ -18,7 +19,7 @@ from zoo.schema import json_schema
 Zoo = Callable[..., Outcome]
 SPECS = catalog.names()
 SCHEMA = json.loads((REPOSITORY / "specs" / "zoo.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+VALIDATOR = judging(SCHEMA)
 
 
 def test_the_zoo_is_not_empty() -> None:
@@ -42,8 +43,7 @@ def test_the_committed_schema_is_current() -> None:
     assert json_schema() == SCHEMA, "renew it: zoo schema > specs/zoo.schema.json"
 
 
-def test_the_schema_is_a_schema_and_refuses_an_unknown_option() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+def test_the_schema_refuses_an_unknown_option() -> None:
     document = json.loads((REPOSITORY / "specs" / "linear3.json").read_text())
     with pytest.raises(jsonschema.ValidationError):
         VALIDATOR.validate(document | {"epochs": 3})
