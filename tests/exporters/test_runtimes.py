@@ -53,9 +53,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def modules_beside(runtime: Path, version_of: str, published: Published, file: str, **options: int) -> set[str]:
+def modules_beside(runtime: Path, folder: Path, published: Published, file: str, **options: int) -> set[str]:
     """The modules in the process that runs a file, told in place of the version by a runtime around the real one."""
-    around = published.folder.parent / f"around_{version_of}.py"
+    around = folder / "around.py"
     around.write_text(
         "import importlib.util, sys\n"
         f"spec = importlib.util.spec_from_file_location('real', {str(runtime)!r})\n"
@@ -75,15 +75,15 @@ def refusal(runtime: Path, model: Path = Path("model.onnx")) -> ProofFailed:
     return refused.value
 
 
-def test_the_process_of_onnxruntime_has_neither_torch_nor_zoo_nor_onnx(published: Published) -> None:
-    found = modules_beside(ONNXRUNTIME, "onnxruntime", published, "model.onnx", optimize=1, threads=1)
+def test_the_process_of_onnxruntime_has_neither_torch_nor_zoo_nor_onnx(tmp_path: Path, published: Published) -> None:
+    found = modules_beside(ONNXRUNTIME, tmp_path, published, "model.onnx", optimize=1, threads=1)
 
     assert found >= {"onnxruntime", "numpy"}
     assert found & {"torch", "zoo", "exporters", "onnx", "pydantic"} == set()
 
 
-def test_the_process_of_torchscript_has_neither_zoo_nor_onnx(published: Published) -> None:
-    found = modules_beside(TORCHSCRIPT, "torchscript", published, "model.torchscript", threads=1)
+def test_the_process_of_torchscript_has_neither_zoo_nor_onnx(tmp_path: Path, published: Published) -> None:
+    found = modules_beside(TORCHSCRIPT, tmp_path, published, "model.torchscript", threads=1)
 
     assert found >= {"torch", "numpy"}
     assert found & {"zoo", "exporters", "onnx", "onnxruntime"} == set()
