@@ -17,6 +17,7 @@ from exporters import commands as exports
 from zoo import __version__
 from zoo.commands import runs, specs, training
 from zoo.errors import Interrupted, ZooError
+from zoo.habits import place_of
 from zoo.processes import one_of_several
 from zoo.terminal import mute
 
@@ -110,6 +111,10 @@ def _run() -> int:
     """Run a command; say what went wrong, and return the exit status."""
     try:
         return _status()
+    except click.NoSuchOption as error:
+        place = place_of(error.option_name.lstrip("-").replace("-", "_"))
+        told = ZooError(f"no such option: {error.option_name}", f"a spec says it; for one training: --set {place}=…")
+        return _told(error if place is None else told, 2)
     except click.ClickException as error:
         return _told(error, error.exit_code)
     except Interrupted as error:

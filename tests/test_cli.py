@@ -244,7 +244,7 @@ def test_every_command_says_the_same_of_a_wrong_spec(zoo: Zoo, write: Write) -> 
 
 
 def test_an_unknown_command_or_option_is_refused(zoo: Zoo) -> None:
-    for arguments in (("trian",), ("train", "linear3", "--epochs", "3")):
+    for arguments in (("trian",), ("train", "linear3", "--frobnicate")):
         done = zoo(*arguments)
         assert done.status == 2
         assert "No such" in done.err
@@ -260,6 +260,12 @@ def test_a_loss_that_diverges_is_told_and_the_metrics_stay(zoo: Zoo, write: Writ
     rows = [json.loads(line) for line in Path("runs/line/metrics.jsonl").read_text().splitlines()]
     assert "the loss is" in str(rows[-1]["error"])
     assert not Path("runs/line/model.safetensors").exists()
+
+
+def test_an_option_that_is_the_specs_to_say_is_sent_there(zoo: Zoo, here: Path) -> None:
+    done = zoo("train", "linear3", "--learning-rate", "0.1")
+    said = "error: no such option: --learning-rate\n   remedy: a spec says it; for one training: --set optimizer.lr=…\n"
+    assert (done.status, done.err) == (2, said)
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,13 @@ def test_a_spoiled_run_does_not_hide_the_others(write: Write) -> None:
         ("lin", "no such run: lin", 'did you mean "line"?'),
         ("runs/lime", "no such run: runs/lime", 'did you mean "runs/line"?'),
         ("runs", "runs is no run: it has no spec.json", "name a directory that zoo train wrote"),
+        ("kept", "kept is no run: it has no spec.json", "put it back: it says what the weights are of"),
     ],
 )
 def test_an_absent_run_is_answered_with_the_nearest(write: Write, reference: str, message: str, remedy: str) -> None:
     trained(write)
+    Path("kept").mkdir()
+    Path("kept/model.safetensors").touch()
     with pytest.raises(UsageError) as refused:
         find_run(reference)
     assert (refused.value.message, refused.value.remedy) == (message, remedy)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, Outcome, linear
+from conftest import REPOSITORY, Outcome, linear, noise
 from zoo.survey import survey
 
 Write = Callable[..., str]
@@ -96,6 +96,14 @@ def test_a_note_of_a_good_spec_is_told_and_does_not_count(here: Path, write: Wri
     done = zoo("check", name)
     assert (done.status, done.out) == (0, "")
     assert f"{name}:5:5: note: the column 'id' of t.csv numbers its rows, and is learned from\n   remedy: " in done.err
+
+
+def test_a_batch_of_more_rows_than_there_are_and_a_single_class_are_told(write: Write, zoo: Zoo) -> None:
+    small = write(linear(train__batch_size=21), "small.json")
+    assert "batch_size is 21, and the training split has 20 rows: each epoch is one step" in zoo("check", small).err
+    layers = [{"type": "Flatten"}, {"type": "Linear", "out_features": "classes"}]
+    alike = linear(data=noise(9, [1, 2, 2], 1), model__layers=layers, loss={"type": "CrossEntropyLoss"}, metrics=[])
+    assert "all rows are of one class, '0'" in zoo("check", write(alike)).err
 
 
 def test_a_relative_path_that_leads_on_beside_the_spec_is_told(here: Path, write: Write, zoo: Zoo) -> None:

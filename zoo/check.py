@@ -60,8 +60,23 @@ def check(source: Source) -> CheckedSpec:
     problems += contradictions(checked) if placed else training_contradictions(checked)
     if problems:
         raise SpecError(tuple(problems))
-    doubts = ((("data", doubt.option), doubt) for doubt in spec.data.doubts())
-    return replace(checked, notes=tuple(source.problem(path, doubt.message, doubt.remedy) for path, doubt in doubts))
+    return replace(checked, notes=tuple(_notes(checked, spec)))
+
+
+def _notes(checked: CheckedSpec, spec: Spec) -> Iterator[Problem]:
+    """Yield what is not as a person may think, of a spec as it is written, though it is right."""
+    source, example, train = checked.source, checked.example, spec.train
+    for doubt in spec.data.doubts():
+        yield source.problem(("data", doubt.option), doubt.message, doubt.remedy)
+    if len(example.classes) == 1:
+        message = f"all rows are of one class, {example.classes[0]!r}: there is nothing to tell apart"
+        yield source.problem(("data", "type"), message, "give rows of another class")
+    rows = example.training_rows
+    if rows is not None and train.batch_size > rows:
+        message = (
+            f"batch_size is {train.batch_size:,}, and the training split has {rows:,} rows: each epoch is one step"
+        )
+        yield source.problem(("train", "batch_size"), message, f"write {rows:,} or fewer")
 
 
 STAND_INS = {

@@ -37,7 +37,9 @@ def find_run(reference: str | None, overrides: Sequence[str] = (), ended: bool =
     if reference is None:
         raise UsageError("there is no run in runs/", "train first: zoo train SPEC")
     if Path(reference).is_dir():
-        raise UsageError(f"{reference} is no run: it has no spec.json", "name a directory that zoo train wrote")
+        left = (Path(reference) / "model.safetensors").is_file()
+        remedy = "put it back: it says what the weights are of" if left else "name a directory that zoo train wrote"
+        raise UsageError(f"{reference} is no run: it has no spec.json", remedy)
     runs = _runs_here()
     known = list(dict.fromkeys(name for run in runs for name in (str(run.path), _spec_name(run), run.path.name)))
     remedy = suggestion(reference, known) if known else "train first: zoo train SPEC"

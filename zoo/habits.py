@@ -109,6 +109,11 @@ def moved(section: str, known: Collection[str], name: str, value: object) -> str
     return f"write {written} into {owner}" if owner else f"write {written} at the top of the spec, beside data"
 
 
+def place_of(name: str) -> str | None:
+    """Return where a spec has an option under this name or another; None where nobody is known to mean one."""
+    return _PLACE.get(name.lower())
+
+
 def main_option(name: str, value: object) -> str | None:
     """Return the object to write for a bare value; None where nobody is known to mean it.
 
