@@ -6,7 +6,7 @@ import gc
 import json
 import resource
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +106,15 @@ def no_file_above(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def read_terminal(leader: int) -> bytes:
+    """Return all that is written to a pseudo-terminal until its other end is closed."""
+    shown = b""
+    with suppress(OSError), open(leader, "rb", buffering=0) as terminal:  # EIO, where the other end is closed
+        while piece := terminal.read(4096):
+            shown += piece
+    return shown
 
 
 def flipped(content: bytes, place: int) -> bytes:

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import cli
-from conftest import REPOSITORY, Outcome, linear, no_file_above
+from conftest import REPOSITORY, Outcome, linear, no_file_above, read_terminal
 from forking import start
 from test_files import small_disk
 
@@ -80,13 +80,7 @@ def test_a_training_on_a_terminal_shows_a_bar(write: Write, here: Path, monkeypa
     monkeypatch.setenv("COLUMNS", "100")
     process = start("train", "spec.json", err=follower)
     os.close(follower)
-    shown = b""
-    try:
-        while piece := os.read(leader, 4096):
-            shown += piece
-    except OSError:
-        pass  # the other end is closed
-    os.close(leader)
+    shown = read_terminal(leader)
     assert process.ended().status == 0
     assert "━".encode() in shown
     assert b"epoch 300/300" in shown

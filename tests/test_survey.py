@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY, Outcome, linear, noise
+from conftest import REPOSITORY, Outcome, linear, noise, read_terminal
 from zoo.survey import survey
 
 Write = Callable[..., str]
@@ -129,14 +129,7 @@ def shown(folder: Path, **environment: str) -> bytes:
     command = [sys.executable, str(REPOSITORY / "cli.py"), "check", "bad.json"]
     with subprocess.Popen(command, stdout=follower, stderr=follower, cwd=folder, env=settings):
         os.close(follower)
-        said = b""
-        try:
-            while piece := os.read(leader, 4096):
-                said += piece
-        except OSError:
-            pass  # the other end is closed
-    os.close(leader)
-    return said
+        return read_terminal(leader)
 
 
 def test_colours_are_for_a_terminal_that_wants_them(folder: Path, zoo: Zoo) -> None:
