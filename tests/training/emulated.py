@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
+from torch.utils._pytree import tree_leaves
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 ATEN = torch.ops.aten
@@ -101,7 +101,8 @@ waits: list[str] = []
 
 def computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Return what an operator gives, on the device on which CUDA would give it."""
-    given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    given: list[Tensor] = []
+    _of_tensors(given.append, (args, kwargs))
     there = any(isinstance(tensor, OnGpu) for tensor in given)
     wanted = torch.device(kwargs["device"]) if kwargs.get("device") is not None else None
     if wanted is not None and wanted.type == "gpu":
@@ -118,15 +119,29 @@ def computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     )
     if onto and getattr(kwargs.get("generator"), "device", None) == torch.device("cpu"):
         raise RuntimeError(f"{func}: expected a generator of gpu:0 but found one of the CPU")
-    args_here, kwargs_here = tree_map_only(OnGpu, lambda tensor: tensor.here, (args, kwargs))
+    args_here, kwargs_here = (
+        _of_tensors(lambda one: one.here if isinstance(one, OnGpu) else one, part) for part in (args, kwargs)
+    )
     result = func(*args_here, **kwargs_here)
     if tape is not None:
         tape.append((func, args_here, kwargs_here, result))
     if func is ATEN.detach.default and there:
         return OnGpu(result)
-    wrapped = tree_map(lambda leaf: OnGpu(leaf) if isinstance(leaf, Tensor) and onto else leaf, result)
+    wrapped = _of_tensors(OnGpu, result) if onto else result
     aliasing: Any = return_and_correct_aliasing
     return aliasing(func, args, kwargs, wrapped) if there else wrapped
+
+
+def _of_tensors(change: Callable[[Tensor], Any], value: Any) -> Any:
+    """Return what an operator takes or gives, with each tensor changed; pytrees take longer than kernels."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _of_tensors(change, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        parts = [_of_tensors(change, part) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    return value
 
 
 def _refuse_two_devices(func: Any, given: list[Tensor]) -> None:
