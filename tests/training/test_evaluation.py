@@ -95,3 +95,7 @@ def test_learned_parameters_stand_beside_the_true_ones() -> None:
 @pytest.mark.parametrize("model", [nn.Sequential(nn.Linear(3, 1)), nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1))])
 def test_nothing_is_recovered_by_another_architecture(model: nn.Module) -> None:
     assert recovered(model, {"weight": (1.5, 2.5), "bias": (0.0,)}) == []
+
+
+def test_no_weight_is_read_where_the_truth_is_not_known() -> None:
+    assert recovered(nn.Linear(3, 1, device="meta"), {}) == []  # what has no numbers can only be counted

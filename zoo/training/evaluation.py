@@ -90,10 +90,11 @@ def recovered(model: nn.Module, truth: Mapping[str, Sequence[float]]) -> list[Re
 
     Empty where the truth is not known, or where the model's tensors are other than those of one linear layer.
     """
-    found = [(name.rpartition(".")[2], tensor.flatten().tolist()) for name, tensor in model.state_dict().items()]
-    if not found or any(len(values) != len(truth.get(name, ())) for name, values in found):
-        return []
-    pairs = ((name, i, true, values[i]) for name, values in found for i, true in enumerate(truth[name]))
+    found = [(name.rpartition(".")[2], tensor) for name, tensor in model.state_dict().items()]
+    if not found or any(tensor.numel() != len(truth.get(name, ())) for name, tensor in found):
+        return []  # before a number is read: a hundred million of Python's take gigabytes
+    values = [(name, tensor.flatten().tolist()) for name, tensor in found]
+    pairs = ((name, i, true, learned[i]) for name, learned in values for i, true in enumerate(truth[name]))
     return [Recovered(f"{name}[{i}]", true, learned) for name, i, true, learned in pairs]
 
 
