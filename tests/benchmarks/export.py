@@ -75,7 +75,7 @@ def measure(name: str, side: int, formats: Sequence[str]) -> Found:
     import torch
 
     from exporters import proof as proving
-    from exporters import structure
+    from exporters import storage, structure
     from exporters.subject import find_subject
     from zoo.economy import give_back
     from zoo.errors import ZooError
@@ -116,7 +116,7 @@ def measure(name: str, side: int, formats: Sequence[str]) -> Found:
                 "proof_seconds": proof.proof_seconds,
                 "export_processor": round(spent[1] - spent[0], 2),
                 "proof_processor": round(_processor() - spent[1], 2),
-                "bytes": path.stat().st_size,
+                "bytes": storage.size(path),
                 "ulps": whole.file_max_in_ulps,
                 "float64": proof.float64_error,
                 "nodes": _nodes(path) if kind == "onnx" else None,
