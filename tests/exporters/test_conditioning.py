@@ -47,9 +47,11 @@ def test_nothing_of_it_is_left_in_the_module() -> None:
 
 
 def test_of_an_expensive_model_it_is_measured_of_far_probes_alone() -> None:
-    (probe,) = golden.make(nn.Linear(2, 1, bias=False), torch.ones(9, 2), work=golden.WORK).probes
-    rows = torch.linspace(0, 1e-3, 18).reshape(9, 2)
-    (far,) = golden.make(nn.Linear(2, 1, bias=False), rows, work=golden.WORK).probes
+    layer = nn.Linear(4, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    (probe,) = golden.make(layer, torch.ones(9, 4), work=golden.WORK).probes
+    rows = torch.linspace(0, 1e-3, 36).reshape(9, 4)
+    (far,) = golden.make(layer, rows, work=golden.WORK).probes
 
     assert probe.moves == ()
     ((beside, noise),) = far.moves  # [0, 1] is far from rows below 1e-3 too
