@@ -161,6 +161,23 @@ def test_steps_at_once_that_are_wrong_are_found_and_told(
 
 
 @pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (line, "steps at once differ from plain ones by more than rounding explains"),
+        (mlp, "replayed steps differ from plain ones in their bits"),
+    ],
+)
+def test_steps_that_would_not_shorten_gradients_are_found(
+    spec: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    document = spec().spec.document()
+    training = begun(checked(document | {"train": document["train"] | {"clip_grad_norm": 0.01}}))
+    training.strides.moves = True
+    list(training.run())
+    assert caplog.messages == [f"steps are not replayed, and take longer: {told}"]
+
+
+@pytest.mark.parametrize(
     ("spec", "least", "told"),
     [
         (line, 1000, "its 100 steps are too few"),
@@ -170,8 +187,13 @@ def test_steps_at_once_that_are_wrong_are_found_and_told(
             0,
             "no part of a step is known to be faster with other last bits",
         ),
+        (
+            lambda **said: line(train__clip_grad_norm=0.01, **said),
+            0,
+            "no part of a step is known to be faster with other last bits",
+        ),
     ],
-    ids=["short", "large batches", "a sum"],
+    ids=["short", "large batches", "a sum", "shortened gradients"],
 )
 def test_where_nothing_is_faster_the_bits_are_plain_and_it_is_said(
     spec: Any, least: int, told: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -77,8 +77,8 @@ class NearStrides:
         """
         strides, state = self.strides, self.strides.stepper.state
         recorder, loss = strides.recorded(order)
-        few = strides.single or strides.feed.steps < FEWEST
-        block = None if few else block_of(recorder, state.optimizer, strides.feed.size)
+        apart = not strides.moves or strides.single or strides.feed.steps < FEWEST
+        block = None if apart else block_of(recorder, state.optimizer, strides.feed.size)
         if block is not None:
             before.restore(state)
             self._prove(block, order, losses, before)
@@ -117,8 +117,7 @@ class NearStrides:
         found = [*(p.detach().clone() for p in block.learned), losses[first:last].sqrt()]
         before.restore(state)
         for number in range(first, last):
-            losses[number] = stepper.gradients(*strides.feed.batch(order, state.epoch, number))
-            stepper.move()
+            losses[number] = stepper.step(*strides.feed.batch(order, state.epoch, number))
         plain = [*(p.detach() for p in block.learned), losses[first:last].sqrt()]
         weights, errors = drift(block, strides.batches(order)[0], first, last, before)
         bounds = [*(weights for _ in block.learned), errors]

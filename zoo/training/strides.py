@@ -258,10 +258,9 @@ class Strides:
         same = all(same_bits(one, two) for one, two in zip(gradients, replay.gradients(), strict=True))
         if replay.update is None:
             same = same and replayed.same(Snapshot.of(state))
-            stepper.clip()
-            stepper.move()
-        else:
-            stepper.move()
+        stepper.clip()
+        stepper.move()
+        if replay.update is not None:
             same = replayed.same(Snapshot.of(state))
         state.step = number + 1
         if failure or (same and same_bits(loss, losses[number])):
