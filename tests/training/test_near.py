@@ -101,6 +101,23 @@ def test_a_training_that_is_resumed_anywhere_has_the_bits_of_the_whole(
     assert not [message for message in caplog.messages if "plain" in message]
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_frozen_layers_have_the_same_bits_in_a_training_that_is_resumed_in_its_last_epoch(
+    exact: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wide = [{**layer, "out_features": 256} if layer.get("out_features") == 16 else layer for layer in MLP]
+    train = {"epochs": 2, "batch_size": 64, "exact": exact}
+    spec = classifying(wide, [1, 32, 32], optimizer=MOMENTUM, freeze=["1.*"], train=train)
+    whole, _ = trained(spec)
+    assert "the frozen layers up to 3 are computed once, for 397 rows" in caplog.messages
+    training = begun(spec)
+    next(training.run())
+    checkpoint.save(tmp_path / "last.pt", training.state)
+    resumed = begun(spec, tmp_path / "last.pt")
+    list(resumed.run())
+    assert bits(resumed.state) == bits(whole)
+
+
 @pytest.mark.parametrize("spec", [mlp, line])
 def test_near_steps_end_near_plain_ones_and_their_losses_too(spec: Any) -> None:
     ours = begun(spec())

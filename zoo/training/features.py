@@ -48,8 +48,12 @@ class Known:
 
 
 def repeats(spec: Spec, state: State, rows: int) -> bool:
-    """Return whether the layers of a training are frozen in part, and several epochs are to come."""
-    return bool(spec.freeze) and spec.train.plan(rows).epochs - state.epoch > 1
+    """Return whether the layers of a training are frozen in part, and several epochs are to come.
+
+    Where steps may round otherwise, features have bits of their own, and the last epoch has those of the whole.
+    """
+    done = state.epoch if spec.train.exact else 0
+    return bool(spec.freeze) and spec.train.plan(rows).epochs - done > 1
 
 
 def known_features(spec: Spec, state: State, feed: Feed) -> Known:
