@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from conftest import flipped, linear
 from zoo.check import check_file
 from zoo.destination import Destination
-from zoo.errors import RunError
+from zoo.errors import RunError, SpecError
 from zoo.finding import find_run
+from zoo.prediction import predict_inputs
 from zoo.progress import TrainingProgress
 from zoo.run import Run, evaluate_run
 from zoo.trainer import train_run
@@ -71,6 +72,21 @@ def test_a_run_without_weights_is_resumed_first(write: Write) -> None:
     with pytest.raises(RunError, match=r"runs/line has no weights") as refused:
         run.load_model()
     assert refused.value.remedy == "finish it: zoo train --resume runs/line"
+
+
+def test_a_run_answers_where_rows_that_it_does_not_use_are_gone(write: Write) -> None:
+    names = {"file": "rows.csv", "validation_file": "more.csv", "test_file": "test.csv"}
+    for index, name in enumerate(names.values()):
+        write("x,y\n" + "".join(f"{(index + row) / 10},{row / 20}\n" for row in range(8)), name)
+    run = trained(write, data={"type": "TableFile", "target": "y", **names})
+    measured = evaluate_run(run, "cpu")
+    Path("more.csv").unlink()
+    assert evaluate_run(Run(run.path), "cpu") == measured
+    Path("test.csv").unlink()
+    assert len(predict_inputs(Run(run.path), ("0.5",))) == 1
+    with pytest.raises(SpecError) as refused:
+        check_file(str(run.spec_file))
+    assert [problem.path for problem in refused.value.problems] == [("data", "validation_file"), ("data", "test_file")]
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100])

@@ -40,8 +40,12 @@ RESERVED = frozenset(_KEPT.split()) | frozenset(keyword.kwlist) | {INPUT_ID, "se
 """Names that torch modules and exported graphs keep for themselves, or cannot carry in their code."""
 
 
-def check(source: Source) -> CheckedSpec:
+def check(source: Source, trained: bool = False) -> CheckedSpec:
     """Return the spec with its shapes.
+
+    Args:
+        source: what is written.
+        trained: whether it is that of a run, which answers where rows that it does not use are gone.
 
     Raises:
         SpecError: the spec has problems; all that can be told at once.
@@ -58,6 +62,7 @@ def check(source: Source) -> CheckedSpec:
         raise SpecError(misplaced)
     checked, placed, problems = _placed(source, _looked_up(source, spec))
     problems += contradictions(checked) if placed else training_contradictions(checked)
+    problems += [] if trained else [_of_data(source, spec, error) for error in spec.data.missing()]
     if problems:
         raise SpecError(tuple(problems))
     return replace(checked, notes=tuple(_notes(checked, spec)))
@@ -97,11 +102,13 @@ def _told(source: Source, wrong: tuple[Problem, ...]) -> tuple[Problem, ...]:
     kept = {key: value for key, value in source.value.items() if key not in parts}
     source = replace(source, value=kept | {key: value for key, value in STAND_INS.items() if key in parts})
     try:
-        checked, _, problems = _placed(source, _looked_up(source, parse(source)))
+        spec = parse(source)
+        checked, _, problems = _placed(source, _looked_up(source, spec))
     except SpecError as error:  # a loss may say what the data may hold
         return wrong if "loss" in parts else (*wrong, *error.problems)
     trained = not parts & {"loss", "metrics", "optimizer", "scheduler", "train"}
-    return (*wrong, *problems, *(training_contradictions(checked) if trained else ()))
+    missing = (_of_data(source, spec, error) for error in spec.data.missing())
+    return (*wrong, *problems, *(training_contradictions(checked) if trained else ()), *missing)
 
 
 def _placed(source: Source, spec: Spec) -> tuple[CheckedSpec, bool, list[Problem]]:
@@ -118,14 +125,19 @@ def _placed(source: Source, spec: Spec) -> tuple[CheckedSpec, bool, list[Problem
     return CheckedSpec(source, spec, example, placer.input, tuple(placer.steps)), placed, problems
 
 
-def check_file(reference: str, overrides: Sequence[str] = ()) -> CheckedSpec:
+def check_file(reference: str, overrides: Sequence[str] = (), trained: bool = False) -> CheckedSpec:
     """Return the spec that a path or a name of the zoo says, with its shapes.
+
+    Args:
+        reference: the path, or the name.
+        overrides: PATH=VALUE, each.
+        trained: as `check` takes it.
 
     Raises:
         UsageError: there is no such spec.
         SpecError: it has problems.
     """
-    return check(read_spec(reference, overrides))
+    return check(read_spec(reference, overrides), trained)
 
 
 def _looked_up(source: Source, spec: Spec) -> Spec:
@@ -138,11 +150,16 @@ def _looked_up(source: Source, spec: Spec) -> Spec:
         data = spec.data.ignoring(spec.loss.ignored).resolved()
         data.example()
     except DataError as error:
-        where = spec.data.whereabouts[:1] or ("type",)
-        path: Path = ("data", error.option if isinstance(error, OptionError) else where[0])
-        remedy = error.remedy + (_elsewhere(source, spec, str(path[-1])) if path[-1] in spec.data.whereabouts else "")
-        raise SpecError((source.problem(path, error.message, remedy),)) from error
+        raise SpecError((_of_data(source, spec, error),)) from error
     return spec.model_copy(update={"data": data}).directed()
+
+
+def _of_data(source: Source, spec: Spec, error: DataError) -> Problem:
+    """Return the problem of a spec whose data refuses its options, at the option that is to blame."""
+    whereabouts = spec.data.whereabouts
+    option = error.option if isinstance(error, OptionError) else (whereabouts or ("type",))[0]
+    remedy = error.remedy + (_elsewhere(source, spec, option) if option in whereabouts else "")
+    return source.problem(("data", option), error.message, remedy)
 
 
 def _elsewhere(source: Source, spec: Spec, option: str) -> str:

@@ -100,7 +100,7 @@ class Run:
         Raises:
             SpecError: somebody changed spec.json into something else.
         """
-        return check_file(str(self.spec_file), self.overrides)
+        return check_file(str(self.spec_file), self.overrides, trained=True)
 
     def environment(self) -> dict[str, str | int]:
         """Return environment.json.

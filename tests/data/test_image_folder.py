@@ -79,20 +79,24 @@ def test_val_as_validation_is_not_the_test_too(root: Path) -> None:
     Path("pets/test").rename("pets/val")
     source = declared("ImageFolder", root="pets", transforms=FIXED, validation="val")
     assert refusal(source.load, "test")[0] == "data.root 'pets': there is no folder pets/test"
-    with pytest.raises(OptionError) as refused:
-        source.example()
-    assert (refused.value.option, refused.value.message) == (
-        "validation",
-        "data.root 'pets': there is no folder pets/test",
-    )
+    (missing,) = source.missing()
+    assert (missing.option, missing.message) == ("validation", "data.root 'pets': there is no folder pets/test")
 
 
-def test_a_root_without_rows_to_test_on_is_refused_before_the_training(root: Path) -> None:
+def test_a_root_without_rows_to_test_on_is_missed_before_the_training(root: Path) -> None:
+    assert declared("ImageFolder", root="pets").missing() == ()
     Path("pets/test").rename("pets/testing")
-    assert refusal(declared("ImageFolder", root="pets").example) == (
+    (missing,) = declared("ImageFolder", root="pets").missing()
+    assert (missing.option, missing.message, missing.remedy) == (
+        "root",
         "data.root 'pets': there is no folder pets/test or pets/val",
         "add one of them, with a folder of images for each class",
     )
+
+
+def test_who_does_not_test_does_without_the_folder(root: Path) -> None:
+    Path("pets/test").rename("pets/testing")
+    assert declared("ImageFolder", root="pets").example().training_rows == 6
 
 
 def test_without_its_root_the_written_classes_are_the_classes_and_its_absence_is_told() -> None:

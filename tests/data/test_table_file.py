@@ -255,9 +255,11 @@ def test_a_folder_and_a_table_without_rows_are_called_so(here: Path) -> None:
 def test_the_file_of_another_split_is_missed_before_it_is_read(here: Path) -> None:
     write("t.csv", ["x,y", *[f"{i % 3},{i}" for i in range(5)]])
     for option in ("test_file", "validation_file"):
-        assert refusal(declared("TableFile", file="t.csv", target="y", **{option: "no.csv"}).resolved) == (
+        (missing,) = declared("TableFile", file="t.csv", target="y", **{option: "no.csv"}).missing()
+        assert (missing.message, missing.remedy, missing.option) == (
             "no such file: no.csv",
             f"give {option} the path of a file that is there",
+            option,
         )
 
 

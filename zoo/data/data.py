@@ -181,6 +181,14 @@ class Data(Strict):
         """
         return self
 
+    def missing(self) -> tuple[OptionError, ...]:
+        """Return the splits whose rows are not there though those of training are; who does not train may do without.
+
+        Raises:
+            DataError: as `example`.
+        """
+        return ()
+
     def doubts(self) -> tuple[OptionError, ...]:
         """Return what a check tells of the files though the spec is right: what a training will miss, or what is odd.
 

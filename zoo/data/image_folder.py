@@ -80,27 +80,12 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         """
         there = is_folder(Path(self.root) / "train")
         classes = self.class_names()
-        if there:
-            self._require_own_splits()
         rows = self._count() if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
         if rows is not None and self.corrupt == "skip":
             rows = None if self.skipped is None else rows - sum(Path(name).parts[0] == "train" for name in self.skipped)
         known = None if rows is None else self.training_rows(rows)
         return Example(images, Shape("N", dtype="int64"), "image", known, classes)
-
-    def _require_own_splits(self) -> None:
-        """Refuse a root without a folder to test on, or without the one that is validated on.
-
-        Raises:
-            OptionError: one is absent.
-        """
-        validated = self.validation == "val"
-        try:
-            for split in ("validation", "test") if validated else ("test",):
-                self.folder(split)
-        except DataError as error:
-            raise OptionError(error.message, error.remedy, "validation" if validated else "root") from error
 
     def class_names(self) -> tuple[str, ...]:
         """Return the classes in the order of their numbers: those that are written, or the folders of train.
@@ -137,6 +122,18 @@ class ImageFolder(ImageSource, Streamable, Seeded):
             DataError: as `load`.
         """
         return self if self.corrupt == "stop" else self.model_copy(update={"skipped": self.left_out})
+
+    def missing(self) -> tuple[OptionError, ...]:
+        """Return that there is no folder to test on, or not the one that is validated on."""
+        if not is_folder(Path(self.root) / "train"):
+            return ()
+        validated = self.validation == "val"
+        try:
+            for split in ("validation", "test") if validated else ("test",):
+                self.folder(split)
+        except DataError as error:
+            return (OptionError(error.message, error.remedy, "validation" if validated else "root"),)
+        return ()
 
     def doubts(self) -> tuple[OptionError, ...]:
         """Return that a training would miss the folder of its rows."""

@@ -152,16 +152,17 @@ class OneFile(Seeded):
         return super().splits if self.validation_file is None else ("train", "validation", "test")
 
     def resolved(self) -> Self:
-        """Return the source with the part of the rows that is kept for the test written.
-
-        Raises:
-            OptionError: the file is there, but not that of another split.
-        """
-        for option in ("validation_file", "test_file") if is_file(self.file) else ():
-            name = getattr(self, option)
-            if name is not None and not is_file(name):
-                raise OptionError(f"no such file: {name}", f"give {option} the path of a file that is there", option)
+        """Return the source with the part of the rows that is kept for the test written."""
         return self.model_copy(update={"test": self.test_part})
+
+    def missing(self) -> tuple[OptionError, ...]:
+        """Return the files of other splits that are not there."""
+        named = {"validation_file": self.validation_file, "test_file": self.test_file} if is_file(self.file) else {}
+        return tuple(
+            OptionError(f"no such file: {name}", f"give {option} the path of a file that is there", option)
+            for option, name in named.items()
+            if name is not None and not is_file(name)
+        )
 
     def file_of(self, split: Split) -> str:
         """Return the file that holds a split."""
