@@ -45,7 +45,7 @@ class CifarImages(Downloaded):
     def _open(self, split: Split) -> TorchvisionCIFAR:
         from torchvision import datasets
 
-        self.require()
+        self.require(self.paths())  # torchvision compares them all, whatever the split
         try:
             found: TorchvisionCIFAR = getattr(datasets, type(self).__name__)(
                 self.root, train=split != "test", download=self.download

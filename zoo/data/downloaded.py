@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,14 +46,14 @@ class Downloaded(ImageSource, Seeded):
         remedy = f"set data.root to the folder that holds {held}, or data.download to true{beginning(self.root)}"
         return OptionError(message, remedy, "root")
 
-    def require(self) -> None:
-        """Refuse files that are not there.
+    def require(self, wanted: Iterable[Path]) -> None:
+        """Refuse to go on without these files, and tell of the others that are not there either.
 
         Raises:
-            OptionError: they are not, and are not to be downloaded.
+            OptionError: one is not there, and none is to be downloaded.
         """
         absence = self.absence
-        if absence is not None and not self.download:
+        if absence is not None and not self.download and not all(is_file(str(path)) for path in wanted):
             raise absence
 
     def doubts(self) -> tuple[OptionError, ...]:

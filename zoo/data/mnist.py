@@ -84,7 +84,7 @@ class IdxImages(Downloaded):
     def _fetch(self) -> None:
         if self.absence is None:
             return
-        self.require()
+        self.require(self.paths())
         try:
             self.dataset()(self.root, download=True)
         except (OSError, RuntimeError) as error:

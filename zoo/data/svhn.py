@@ -41,7 +41,7 @@ class SVHN(Downloaded):
 
         part = "test" if split == "test" else "train"
         file = Path(self.root) / f"{part}_32x32.mat"
-        self.require()
+        self.require([file])
         try:
             found = datasets.SVHN(self.root, split=part, download=self.download)
         except ImportError as error:
