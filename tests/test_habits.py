@@ -62,11 +62,14 @@ def test_types_and_options_of_other_programs_are_known_where_they_fit() -> None:
     ]
     assert moved("layer", {"p", "inplace"}, "rate", 0.5) == 'did you mean "p"?'
     assert moved("layer", {"inplace"}, "rate", 0.5) is None
+    assert moved("data", {"memory", "workers"}, "num_workers", 4) == 'did you mean "workers"?'
+    assert str(moved("data", {"samples"}, "num_workers", 4)).startswith("rows live in memory, where no process ")
     kinds = {kind for choice in (LAYERS, LOSSES, METRICS, SCHEDULERS, DATA, TRANSFORMS) for kind in choice.names}
     assert set(TYPES) <= kinds
 
 
 def test_a_bare_value_is_shown_as_the_object_it_stands_for() -> None:
     assert main_option("early_stopping", 7) == '{"patience": 7}'
-    assert main_option("early_stopping", True) == '{"patience": 5}'
+    for value in (True, -3, 2**31, 0.5):
+        assert main_option("early_stopping", value) == '{"patience": 5}'
     assert main_option("scheduler", 7) is None

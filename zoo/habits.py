@@ -48,6 +48,7 @@ ADVICE = {
 """What to do about words that no spec has."""
 MAIN = {"early_stopping": ("patience", 5)}
 """The option that a person means who writes a number for the whole object, and a usual number for it."""
+MOST = 1_000_000  # such a number means another thing, for no training measures so often
 TYPES = {
     "AdaptiveAvgPool2d": "globalaveragepooling2d",
     "BCEWithLogitsLoss": "bce binary_crossentropy",
@@ -73,6 +74,7 @@ OPTIONS = {
     "out_features": "units",
     "p": "rate dropout_rate prob probability",
     "stride": "strides",
+    "workers": "num_workers dataloader_workers",
 }
 """Options likewise, of whatever has them."""
 SECTIONS = {"data", "loss", "model", "optimizer", "scheduler", "train"}
@@ -124,8 +126,8 @@ def main_option(name: str, value: object) -> str | None:
     if name not in MAIN:
         return None
     option, usual = MAIN[name]
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return f'{{"{option}": {value if whole else usual}}}'
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
+    return f'{{"{option}": {value if fits else usual}}}'
 
 
 def known_type(name: object, kinds: Collection[str]) -> str | None:
