@@ -67,6 +67,10 @@ VALUES: Corpus = {
         linear(optimizer__lr="1e-3"),
         ("optimizer.lr", 'optimizer.lr is "1e-3"', "write 1e-3, without quotes"),
     ),
+    "no number in quotes": (
+        linear(optimizer__lr="NaN"),
+        ("optimizer.lr", 'optimizer.lr is "NaN"', "write a number"),
+    ),
     "a truth in quotes": (
         linear(train__shuffle="true"),
         ("train.shuffle", 'train.shuffle is "true"', "write true, without quotes"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, ValidationError
@@ -178,6 +179,8 @@ def _without_quotes(value: object, wanted: str) -> str | None:
     try:
         said = json.loads(value) if isinstance(value, str) else None
     except ValueError:
+        return None
+    if isinstance(said, float) and not isfinite(said):
         return None
     truth = isinstance(said, bool)
     fits = truth if "true" in wanted else isinstance(said, int if "whole" in wanted else int | float) and not truth
