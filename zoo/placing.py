@@ -45,8 +45,8 @@ class Placer:
     """What named sizes stand for."""
     steps: list[PlacedLayer] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    lacking: str | None = None
-    """What to write where the data has no such size."""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    """What to write where the data has no size of a name, if there is more to say than the layer does."""
     _whole: tuple[tuple[Layer, ...], Path] = ((), ())
     """The layers of the model, and where they stand."""
     _tensors: int = 0
@@ -103,7 +103,8 @@ class Placer:
         try:
             layer = declared.with_sizes(self.sizes)
         except ShapeError as error:
-            self._refuse(path, error.option, error.message, self.lacking or error.remedy)
+            named = str(getattr(declared, error.option or "", None))
+            self._refuse(path, error.option, error.message, self.lacking.get(named, error.remedy))
         said = speech or self._speech(declared, inputs)
         try:
             layer, result = self._inferred(layer, values, path, said)

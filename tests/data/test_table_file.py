@@ -222,6 +222,22 @@ def test_a_table_whose_first_line_is_a_row_asks_for_names(here: Path) -> None:
     )
 
 
+def test_a_column_that_is_nearly_written_is_meant_though_others_are_called_as_numbers(here: Path) -> None:
+    write("t.csv", ["2019,2020,price", "1,2,3"])
+    assert refusal(declared("TableFile", file="t.csv", target="prize").example) == (
+        "t.csv has no column 'prize'",
+        'did you mean "price"?',
+    )
+
+
+def test_only_numbers_of_a_target_become_classes(here: Path) -> None:
+    write("t.csv", ["x,y", "1,2"])
+    lacking = declared("TableFile", file="t.csv", target="y").lacking
+    assert list(lacking) == ["classes"]
+    assert "to take the numbers of y as classes" in lacking["classes"]
+    assert declared("TableFile", file="t.csv", reconstruct=True).lacking == {}
+
+
 def test_a_column_that_numbers_the_rows_is_told_unless_it_is_asked_for(here: Path) -> None:
     write("t.csv", ["id,x,y", *[f"{5 - i},{i % 3},{i % 2}" for i in range(5)]])
     (doubt,) = declared("TableFile", file="t.csv", target="y").doubts()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
@@ -147,9 +147,9 @@ class Data(Strict):
         """
 
     @property
-    def lacking(self) -> str:
-        """Return what to write where a layer names a size that the data does not have."""
-        return "write a number, or use data that has them"
+    def lacking(self) -> Mapping[str, str]:
+        """Return what to write where a layer names a size that such data may have, but this has not."""
+        return {}
 
     @property
     def mirrors(self) -> bool:

@@ -15,7 +15,7 @@ from zoo.data.table import Sketch, has_decimal_comma, is_number, is_parquet, rea
 from zoo.data.typed import typed_row, typed_rows
 from zoo.errors import DataError
 from zoo.files import is_file
-from zoo.nearest import suggestion
+from zoo.nearest import nearest, suggestion
 from zoo.shapes import Shape
 from zoo.strict import Field, Number, Positive, model_validator
 
@@ -151,7 +151,7 @@ class TableFile(Reconstructable, OneFile):
                     # A single column is most often no table: a spec must not make its first line known.
                     several = len(found.columns) > 1
                     remedy = suggestion(name, found.columns) if several else "give a table; or write its delimiter"
-                    if several and any(map(is_number, found.columns)):
+                    if several and any(map(is_number, found.columns)) and nearest(name, found.columns) is None:
                         said = self.delimiter.join(found.columns)[:60]
                         message, remedy = f"{message}: its first line is {said}", "put a line of column names above it"
                     raise OptionError(message, remedy, option)
@@ -164,11 +164,12 @@ class TableFile(Reconstructable, OneFile):
         return Plan(columns, categories, self._classes(found), found.rows)
 
     @property
-    def lacking(self) -> str:
+    def lacking(self) -> dict[str, str]:
         """Return how numbers become classes."""
-        return (
+        remedy = (
             f'write a number; or, to take the numbers of {self.target} as classes, write these: "classes": ["0", "1"]'
         )
+        return {} if self.target is None else {"classes": remedy}
 
     @cached_property
     def _sketch(self) -> Sketch:
