@@ -238,6 +238,11 @@ def test_only_numbers_of_a_target_become_classes(here: Path) -> None:
     assert declared("TableFile", file="t.csv", reconstruct=True).lacking == {}
 
 
+def test_numbers_of_more_digits_than_python_reads_number_no_rows(here: Path) -> None:
+    write("t.csv", ["x,y", *[f"{'9' * 5000}{row},{row % 2}" for row in range(5)]])
+    assert declared("TableFile", file="t.csv", target="y").doubts() == ()
+
+
 def test_a_column_that_numbers_the_rows_is_told_unless_it_is_asked_for(here: Path) -> None:
     write("t.csv", ["id,x,y", *[f"{5 - i},{i % 3},{i % 2}" for i in range(5)]])
     (doubt,) = declared("TableFile", file="t.csv", target="y").doubts()

@@ -24,6 +24,7 @@ SCANNED = 2 * 2**20  # bytes of CSV that a check reads to learn what its columns
 LONGEST_LINE = 2**24  # characters; a longer one would be read into memory whole
 DELIMITERS = (",", ";", "\t", "|")  # what usually separates cells
 FEWEST_NUMBERED = 5  # rows; fewer may hold 1, 2, 3 by chance
+MOST_DIGITS = 18  # of a number that counts rows; Python refuses to read thousands of them
 HEAD = 100  # rows of a longer file that it reads
 
 
@@ -75,7 +76,9 @@ def sketch(path: str, delimiter: str) -> Sketch:
 
 def _counts(cells: Collection[str], rows: int) -> bool:
     """Return whether the different cells of a column number its rows; of a few rows nobody can tell."""
-    if not len(cells) == rows >= FEWEST_NUMBERED or not all(cell.isdecimal() for cell in cells):
+    if not len(cells) == rows >= FEWEST_NUMBERED:
+        return False
+    if not all(cell.isdecimal() and len(cell) <= MOST_DIGITS for cell in cells):
         return False
     numbers = set(map(int, cells))
     return len(numbers) == rows and min(numbers) <= 1 and max(numbers) - min(numbers) == rows - 1
