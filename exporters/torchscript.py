@@ -21,7 +21,7 @@ _REMEDY = "export with --onnx"
 _REFUSALS = (RuntimeError, TypeError, ValueError)
 """How torch refuses to trace."""
 _MACHINE = (".debug_pkl", "traced_inputs")  # records with source paths and with the traced rows
-ROOM = 2**24  # bytes that an archive and its copy may have beside the weights
+ROOM = 2**23  # bytes that an archive may have beside the weights
 _WRITTEN = (".data/serialization_id", "version", "byteorder")  # by the writer itself
 
 
@@ -33,21 +33,31 @@ def export(subject: Subject, path: Path) -> None:
     """
     refuse_unsettled(subject)
     whole = path.with_name(f"{path.name}.whole")
-    reserve(whole, 2 * subject.weights + ROOM)  # torch's own writer takes a full disk as the end of the process
+    reserve(subject.weights + ROOM, whole, path)  # torch's own writer takes a full disk as the end of the process
+    try:
+        _save(subject, whole)
+        _copy_without_machine(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def _save(subject: Subject, path: Path) -> None:
+    """Write the archive as torch does.
+
+    Raises:
+        ExportError: torch cannot trace the module.
+    """
     try:
         with warnings.catch_warnings():
             # torch.jit is deprecated, but not the runtimes that load it; and the proof judges what tracing warns of.
             warnings.simplefilter("ignore")
-            torch.jit.save(_trace(subject.module, (subject.example,)), whole, {"zoo.json": _metadata(subject)})
-        _copy_without_machine(whole, path)
+            torch.jit.save(_trace(subject.module, (subject.example,)), path, {"zoo.json": _metadata(subject)})
     except _REFUSALS as error:
         found = culprit.find(subject.checked, _attempt, _REFUSALS)
         if found is None:
             raise ExportError(f"torch cannot trace this model: {reason(error)}", _REMEDY) from error
         name = culprit.called(subject.checked, found.placed)
         raise ExportError(f"{name}: torch cannot trace it: {reason(found.error)}", _REMEDY) from error
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 # Any: tensors, or nested tuples of tensors.

@@ -222,10 +222,20 @@ def test_what_is_no_file_is_not_replaced_by_one(here: Path) -> None:
 
 def test_a_place_for_too_large_a_file_is_refused_and_nothing_stays(tmp_path: Path) -> None:
     with no_file_above(100), pytest.raises(OSError, match="File too large"):
-        reserve(tmp_path / "a", 101)
-    reserve(tmp_path / "a", 101)
+        reserve(101, tmp_path / "a")
+    reserve(101, tmp_path / "a")
 
     assert not [*tmp_path.iterdir()]
+
+
+def test_files_that_fit_each_but_not_together_are_refused_by_the_disk_alone(small_disk: Path) -> None:
+    most = shutil.disk_usage(small_disk).free * 2 // 3
+    with no_file_above(most):
+        reserve(most // 2, small_disk / "a", small_disk / "b")
+    with pytest.raises(OSError, match="No space left"):
+        reserve(most, small_disk / "a", small_disk / "b")
+
+    assert not [*small_disk.iterdir()]
 
 
 def test_what_stops_a_sink_is_told_when_its_writer_has_ended(tmp_path: Path) -> None:

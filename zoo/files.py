@@ -90,18 +90,22 @@ def sinking(path: Path) -> Iterator[IO[bytes]]:
         sink.require_whole()
 
 
-def reserve(path: Path, size: int) -> None:
-    """Let the system say now whether a file of so many bytes can be written, for a writer that takes it badly later.
+def reserve(size: int, *paths: Path) -> None:
+    """Let the system say now whether files of so many bytes each fit beside one another.
+
+    This is for a writer that takes it badly later.
 
     Raises:
-        OSError: it cannot.
+        OSError: they do not.
     """
     try:
-        with path.open("wb") as file:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(file.fileno(), 0, size)
+        for path in paths:
+            with path.open("wb") as file:
+                if hasattr(os, "posix_fallocate"):  # not on macOS
+                    os.posix_fallocate(file.fileno(), 0, size)
     finally:
-        path.unlink(missing_ok=True)
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from conftest import no_file_above
 from exporters import torchscript
 from zoo.errors import ExportError, ProofFailed
 
@@ -114,3 +115,23 @@ def test_a_model_that_torch_cannot_trace_is_refused_in_one_line_with_a_remedy(su
     assert re.fullmatch("torch cannot trace this model: .{20,}", refused.value.message)
     assert refused.value.remedy == "export with --onnx"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_copy_meets_is_not_told_as_a_model_that_torch_cannot_trace(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(source: Path, path: Path) -> None:
+        raise RuntimeError("the archive is damaged")
+
+    monkeypatch.setattr(torchscript, "_copy_without_machine", fail)
+    with pytest.raises(RuntimeError, match="the archive is damaged"):
+        torchscript.export(subject, tmp_path / "model.torchscript")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_that_the_file_keeps_within_does_not_refuse_it(subject: Subject, tmp_path: Path) -> None:
+    with no_file_above(subject.weights + torchscript.ROOM):
+        torchscript.export(subject, tmp_path / "model.torchscript")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["model.torchscript"]
