@@ -27,6 +27,13 @@ FULL = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.E
 LACKING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 """What the system is short of, whatever file was asked for."""
 
+SPEC_COMMANDS = tuple(
+    command
+    for command in (*specs.COMMANDS, *training.COMMANDS)
+    if any(parameter.name == "overrides" for parameter in command.params)
+)
+"""The commands whose --set changes any option of a spec; that of a run says where its rows lie."""
+
 
 class _Unread(Exception):
     """Nobody has read the output to its end; click and rich would call that 1: a check failed."""
@@ -112,9 +119,7 @@ def _run() -> int:
     try:
         return _status()
     except click.NoSuchOption as error:
-        place = place_of(error.option_name.lstrip("-").replace("-", "_"))
-        told = ZooError(f"no such option: {error.option_name}", f"a spec says it; for one training: --set {place}=…")
-        return _told(error if place is None else told, 2)
+        return _told(_of_the_spec(error) or error, 2)
     except click.ClickException as error:
         return _told(error, error.exit_code)
     except Interrupted as error:
@@ -134,10 +139,22 @@ def _status() -> int:
     status = 0
     try:
         zoo.main(prog_name="zoo", standalone_mode=False)
-    except SystemExit as left:
-        status = left.code if isinstance(left.code, int) else 0
+    except SystemExit as left:  # as Python ends on it: a text is an error
+        status = _told(left.code, 1) if isinstance(left.code, str) else left.code or 0
     sys.stdout.flush()
     return status
+
+
+def _of_the_spec(error: click.NoSuchOption) -> ZooError | None:
+    """Return where a spec has the option of a command that takes one; None for other commands and options."""
+    changed = error.ctx is not None and error.ctx.command in SPEC_COMMANDS
+    place = place_of(error.option_name.lstrip("-").replace("-", "_")) if changed else None
+    if place is None:
+        return None
+    remedy = f"a spec says it; for one training: --set {place}=…"
+    if error.possibilities:
+        remedy += f"; or did you mean {' or '.join(sorted(error.possibilities))}?"
+    return ZooError(f"no such option: {error.option_name}", remedy)
 
 
 def _told(said: object, status: int) -> int:

@@ -260,6 +260,23 @@ def test_an_option_that_is_the_specs_to_say_is_sent_there(zoo: Zoo, here: Path) 
     done = zoo("train", "linear3", "--learning-rate", "0.1")
     said = "error: no such option: --learning-rate\n   remedy: a spec says it; for one training: --set optimizer.lr=…\n"
     assert (done.status, done.err) == (2, said)
+    remedies = zoo("train", "linear3", "--log", "csv").err
+    assert "--set train.log=…; or did you mean --out?" in remedies
+
+
+def test_an_option_is_not_sent_to_the_spec_of_a_run(zoo: Zoo, here: Path) -> None:
+    done = zoo("evaluate", "line", "--batch-size", "3")
+    assert done.status == 2
+    assert "No such option" in done.err
+    assert "--set" not in done.err
+
+
+def test_a_text_that_a_command_leaves_with_is_an_error(zoo: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(**options: object) -> None:
+        sys.exit("gone")
+
+    monkeypatch.setattr(cli.zoo.commands["list"], "callback", leave)
+    assert zoo("list") == Outcome(1, "", "gone\n")
 
 
 @pytest.mark.parametrize(
