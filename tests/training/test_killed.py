@@ -22,8 +22,9 @@ from zoo.destination import Destination
 from zoo.progress import TrainingProgress
 from zoo.run import Run
 from zoo.trainer import resume_run, train_run
-from zoo.training import checkpoint, clock, loop, strides
+from zoo.training import checkpoint, clock, loop, near, rounding, strides
 from zoo.training.features import HeldOut
+from zoo.training.near import NearStrides
 from zoo.training.stepper import Stepper
 from zoo.training.strides import Strides
 
@@ -66,6 +67,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "record": (Strides, "_record"),
     "proof": (Strides, "_prove"),
     "stride": (Strides, "_leap"),
+    "settling": (NearStrides, "_settle"),
 }
 
 
@@ -131,6 +133,8 @@ def whole(
     monkeypatch.setattr(loop, "READ_EVERY", 0.0)
     monkeypatch.setattr(strides, "PAYS", 0.0)
     monkeypatch.setattr(strides, "SLOW", float("inf"))
+    monkeypatch.setattr(near, "SEEKS", 0)
+    monkeypatch.setattr(rounding, "LEAST_PRODUCTS", 1)
     go_on(here / "whole")
     return here / "whole"
 
@@ -175,6 +179,10 @@ REPLAYED: Document = {
 MOMENTS_REPLAYED = [("plain", 2), ("record", 1), ("proof", 1), ("proof", 3), ("stride", 1), ("checkpoint", 5)]
 MOMENTS_REPLAYED += [("stride", 2), ("checkpoint", 8), ("stride", 3), ("stride", 4), ("stride", 5)]
 
+# Steps that round otherwise, which a training finds anew after each resume.
+NEAR = REPLAYED | {"train": REPLAYED["train"] | {"exact": False}}
+MOMENTS_NEAR = [("plain", 1), ("plain", 3), ("settling", 1), ("stride", 1), ("checkpoint", 4), ("stride", 3)]
+
 
 def go_on(out: Path) -> None:
     """Train, from the last checkpoint where there is one."""
@@ -195,17 +203,23 @@ def killed(event: str, count: int, out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "moments"),
-    [({}, MOMENTS), (BETWEEN, MOMENTS_BETWEEN), (REPLAYED, MOMENTS_REPLAYED)],
+    ("whole", "moments", "unsaved"),
+    [
+        ({}, MOMENTS, 3),
+        (BETWEEN, MOMENTS_BETWEEN, 0),
+        (REPLAYED, MOMENTS_REPLAYED, 0),
+        (NEAR, MOMENTS_NEAR, 1),
+    ],
     indirect=["whole"],
-    ids=["epochs", "between two measurements", "among replayed steps"],
+    ids=["epochs", "between two measurements", "among replayed steps", "among steps that round otherwise"],
 )
 def test_a_training_killed_again_and_again_goes_on_to_the_same_bits(
-    moments: list[tuple[str, int]], whole: Path, here: Path
+    moments: list[tuple[str, int]], unsaved: int, whole: Path, here: Path
 ) -> None:
     cut, undisturbed = here / "cut", held(whole)
-    for event, count in moments:
+    for number, (event, count) in enumerate(moments):
         assert in_a_child(partial(killed, event, count, cut)) == signal.SIGKILL, (event, count)
+        assert Run(cut).checkpoint_file.is_file() == (number >= unsaved), (event, count)
         rows = measured(cut)
         assert rows == undisturbed[1][: len(rows)], (event, count)
     go_on(cut)

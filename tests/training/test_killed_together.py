@@ -33,6 +33,7 @@ MOMENTS = [("step", 1, 1), ("step", 2, 0), ("checkpoint", 1, 0), ("checkpoint", 
 MOMENTS += [("step", 3, 1), ("evaluation", 1, 0), ("evaluation", 2, 1), ("measured", 2, 0), ("checkpoint", 2, 0)]
 MOMENTS += [("evaluation", 1, 1), ("step", 4, 0), ("step", 2, 1), ("measured", 1, 1), ("evaluation", 2, 0)]
 MOMENTS += [("step", 3, 0), ("step", 2, 1), ("checkpoint", 1, 0), ("evaluation", 2, 1)]
+UNSAVED = 3  # moments; the next one follows the first checkpoint
 
 
 def held(run: Path) -> tuple[bytes, list[dict[str, float]], list[bytes]]:
@@ -49,10 +50,11 @@ def test_a_training_killed_again_and_again_goes_on_to_the_same_bits(write: Calla
     write(images(epochs=5))
     whole, cut = here / "whole", here / "cut"
     assert together(2, train, whole) == [0, 0]
-    for event, count, rank in MOMENTS:
-        act = resume if (cut / "checkpoints/last.pt").is_file() else begin_again
+    for number, (event, count, rank) in enumerate(MOMENTS):
+        act = begin_again if number <= UNSAVED else resume
         statuses = ended(started(2, killed_at(event, count, rank, partial(act, cut))))
         assert (statuses[rank], statuses[1 - rank]) == (-signal.SIGKILL, 1), (event, count)
+        assert (cut / "checkpoints/last.pt").is_file() == (number >= UNSAVED), (event, count)
         if (cut / "metrics.jsonl").is_file():
             rows = measured(cut)
             assert rows == measured(whole)[: len(rows)], (event, count)

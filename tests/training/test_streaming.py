@@ -23,6 +23,7 @@ from test_killed import go_on, held, in_a_child, killed, measured
 from conftest import Document, Outcome, linear
 from forking import Started, start
 from zoo.check import check_file
+from zoo.run import Run
 from zoo.training import clock, loop
 from zoo.training.splits import open_splits
 from zoo.training.streaming import Stream
@@ -220,6 +221,7 @@ def test_a_streaming_training_that_is_killed_goes_on_to_the_same_bits(
     cut = here / "cut"
     for event, count in (("step", 3), ("evaluation", 1), ("checkpoint", 2), ("step", 2), ("evaluation", 2)):
         assert in_a_child(partial(killed, event, count, cut)) == signal.SIGKILL, (event, count)
+        assert Run(cut).checkpoint_file.is_file(), (event, count)
         rows = measured(cut)
         assert rows == measured(here / "whole")[: len(rows)], (event, count)
     go_on(cut)
