@@ -36,13 +36,13 @@ class NearStrides:
     _settled: bool = False
 
     def __post_init__(self) -> None:
-        self.strides.plain = True
+        self.strides.stay_plain()
 
     def advance(self, order: Tensor | None, losses: Tensor, until: int) -> None:
         """Do one or more steps, as `Strides.advance` does."""
         strides, state = self.strides, self.strides.stepper.state
-        if strides.replay is not None and self._settled and not strides.follows(strides.replay):
-            strides.replay, strides.moves, self._settled = None, False, False
+        if strides.let_go():
+            self._settled = False
         done = state.epoch * strides.stepper.plan.steps + state.step
         if not self._settled and done >= PLAIN and state.step < strides.whole:
             self._settled = True
@@ -52,21 +52,19 @@ class NearStrides:
     def _settle(self, order: Tensor | None, losses: Tensor) -> None:
         """Find how the steps are done from here on, and say so; the training stands afterwards where it stood."""
         strides, state = self.strides, self.strides.stepper.state
-        strides.plain = False
+        strides.lead(None)
         if strides.stepper.plan.total <= SEEKS:
             return _leave(f"its {strides.stepper.plan.total} steps are too few")
         if sum(tensor.nbytes for tensor in tensors_of(state)) >= LARGEST:
             return _leave("its weights and optimizer state are too large to be copied for a proof")
         before, kept = Snapshot.of(state), losses.clone()
         try:
-            strides.replay = self._found(order, losses, before)
+            strides.lead(self._found(order, losses, before))
         except NotRecordable as error:
             strides.give_up(str(error))
         finally:
             before.restore(state)
             losses.copy_(kept)
-        if strides.replay is not None:
-            strides.proofs = 0
         return None
 
     def _found(self, order: Tensor | None, losses: Tensor, before: Snapshot) -> Replay | None:

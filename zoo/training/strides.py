@@ -100,8 +100,7 @@ class Strides:
         state = self.stepper.state
         first = state.step
         whole = self.whole
-        if self.replay is not None and not self.follows(self.replay):
-            self.replay, self.moves, self.proofs = None, False, PROOFS
+        self.let_go()
         if self.plain or first >= whole:
             self._plain(order, losses)
         elif self.replay is not None and self.proofs == 0:
@@ -149,9 +148,13 @@ class Strides:
         stepper = self.stepper
         return stepper.scheduler is not None or stepper.state.average is not None or not self.feed.resident
 
-    def follows(self, replay: Replay | Captured) -> bool:
-        """Return whether the optimizer is still what the replay has of it."""
-        return replay.update is None or (replay.update.holds and replay.update.fits(self._stride))
+    def let_go(self) -> bool:
+        """Drop a replay of which the optimizer has other options by now; return whether it was so."""
+        update = None if self.replay is None else self.replay.update
+        if update is None or (update.holds and update.fits(self._stride)):
+            return False
+        self.replay, self.moves, self.proofs = None, False, PROOFS
+        return True
 
     def _plain(self, order: Tensor | None, losses: Tensor) -> None:
         state = self.stepper.state
@@ -267,7 +270,16 @@ class Strides:
             return failure
         return "replayed steps differ from plain ones in their bits"
 
+    def lead(self, replay: Replay | None) -> None:
+        """Let this do the steps from here on, which others have proven; None for what is found out here."""
+        self.replay, self.plain = replay, False
+        self.proofs = PROOFS if replay is None else 0
+
+    def stay_plain(self) -> None:
+        """Do plain steps from here on."""
+        self.replay, self.plain = None, True
+
     def give_up(self, reason: str) -> None:
         """Stay plain from here on, and say why."""
-        self.replay, self.plain = None, True
+        self.stay_plain()
         log.warning("steps are not replayed, and take longer: %s", reason)
