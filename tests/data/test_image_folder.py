@@ -9,7 +9,7 @@ from torchvision import datasets
 
 from sources import assert_loads_what_it_says, contradiction, declared, refusal
 from zoo.data.data import OptionError
-from zoo.data.image_folder import EXTENSIONS
+from zoo.data.folders import EXTENSIONS
 from zoo.shapes import Shape
 
 FIXED = [{"type": "Resize", "size": [4, 5]}, {"type": "ToDtype", "dtype": "float32"}]
@@ -192,14 +192,14 @@ def test_folders_that_are_linked_to_themselves_are_counted_once(root: Path) -> N
 
 
 def test_a_check_stops_to_count_where_there_are_too_many(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.data.image_folder.COUNTED", 5)
+    monkeypatch.setattr("zoo.data.folders.COUNTED", 5)
     assert declared("ImageFolder", root="pets").example().training_rows is None
 
 
 def test_a_check_stops_to_look_where_there_are_no_images(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(20):
         (root / "train" / "cats" / f"{index}.txt").touch()
-    monkeypatch.setattr("zoo.data.image_folder.COUNTED", 15)
+    monkeypatch.setattr("zoo.data.folders.COUNTED", 15)
     assert declared("ImageFolder", root="pets").example().training_rows is None
 
 

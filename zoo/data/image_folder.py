@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from zoo.data.data import ClassNames, Example, FilePath, Fraction, Inputs, OptionError, Rows, Split
+from zoo.data.folders import EXTENSIONS, count_images, images_below
 from zoo.data.image_source import ImageSource
 from zoo.data.paths import beginning, is_folder
 from zoo.data.splitting import Seeded, refuse_validation
@@ -17,9 +18,6 @@ from zoo.data.stored_images import StoredImages
 from zoo.errors import DataError
 from zoo.shapes import Shape
 from zoo.strict import Field, model_validator
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-COUNTED = 50_000  # files and folders that a check looks at: listing more takes longer than a check may
 
 
 class ImageFolder(ImageSource, Streamable, Seeded):
@@ -80,7 +78,7 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         """
         there = is_folder(Path(self.root) / "train")
         classes = self.class_names()
-        rows = self._count() if there else None
+        rows = count_images(Path(self.root) / "train" / name for name in classes) if there else None
         images = Shape("N", 3, "H", "W", dtype="uint8")
         if rows is not None and self.corrupt == "skip":
             rows = None if self.skipped is None else rows - sum(Path(name).parts[0] == "train" for name in self.skipped)
@@ -245,42 +243,9 @@ class ImageFolder(ImageSource, Streamable, Seeded):
         if odd:
             raise DataError(f"{folder} holds {odd[0]!r}, which is no class of train", "remove the folder")
         for number, name in enumerate(classes):
-            paths = _images_below(folder / name)
+            paths = images_below(folder / name)
             if not paths:
                 remedy = f"put images there ({', '.join(EXTENSIONS)}), or remove the class"
                 raise DataError(f"{folder / name} holds no images", remedy)
             for path in paths:
                 yield path, number
-
-    def _count(self) -> int | None:
-        count = looked_at = 0
-        for name in self.class_names():
-            for _, names in _folders_below(Path(self.root) / "train" / name):
-                count += len(_images(names))
-                looked_at += 1 + len(names)
-                if looked_at > COUNTED:
-                    return None
-        return count
-
-
-def _images_below(folder: Path) -> list[str]:
-    """Return the images in a folder and below it, in torchvision's order."""
-    return [os.path.join(parent, name) for parent, names in sorted(_folders_below(folder)) for name in _images(names)]
-
-
-def _images(names: Sequence[str]) -> list[str]:
-    return sorted(name for name in names if name.lower().endswith(EXTENSIONS))
-
-
-def _folders_below(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder with the names of its files, one after the other; one that is linked to stands once."""
-    seen = {os.path.realpath(folder)}
-    for parent, below, names in os.walk(folder, followlinks=True):
-        yield parent, names
-        fresh: list[str] = []
-        for name in sorted(below):
-            real = os.path.realpath(os.path.join(parent, name))
-            if real not in seen:
-                seen.add(real)
-                fresh.append(name)
-        below[:] = fresh  # where os.walk goes next
