@@ -32,6 +32,7 @@ FLOORS = (
     ("zoo.transforms", "zoo.layers", "zoo.losses", "zoo.metrics", "zoo.optimizers", "zoo.initializers"),
     ("zoo.schedulers", "zoo.train", "zoo.export", "zoo.placed"),
     ("zoo.data", "zoo.models", "zoo.placing"),
+    ("zoo.judges",),
     ("zoo.diagnosis",),
     ("zoo.spec", "zoo.search"),
     ("zoo.schema", "zoo.checked"),

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from zoo.choice import Choice
 from zoo.errors import MOST_TOLD, Path, Problem
 from zoo.habits import known_type, main_option, moved
+from zoo.judges import MISSING, class_at, fitting_kinds, judges_at, kinds_of, options_of, value_at
 from zoo.nearest import LONGEST_LIST, nearest, suggestion
 from zoo.override import echo
 from zoo.source import Source
 from zoo.strict import Strict
-
-_MISSING = object()
-
-Judge = type[Strict] | Choice
 
 _NOUNS = {
     "int_type": "a whole number",
@@ -80,23 +75,13 @@ def _path(document: object, detail: ErrorDetails) -> Path:
 
 
 def _long_enough(document: object, detail: ErrorDetails) -> bool:
-    value = _value(document, _path(document, detail))
+    value = value_at(document, _path(document, detail))
     return isinstance(value, list) and len(value) >= int(detail["ctx"]["min_length"])
 
 
 def _short(detail: ErrorDetails) -> bool:
     """Return whether a list has a place for a value that is not there."""
     return detail["type"] == "missing" and isinstance(detail["loc"][-1], int)
-
-
-def _value(document: object, path: Path) -> object:
-    here: Any = document  # JSON values, walked by key
-    for step in path:
-        if isinstance(here, dict):
-            here = here.get(step, _MISSING)
-        elif isinstance(here, list) and isinstance(step, int):
-            here = here[step]
-    return here
 
 
 def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type[Strict]) -> Problem:
@@ -109,19 +94,19 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
             remedy = f'write "{name}": …{_about(owner, name, source, root)}'
             return source.problem(owner, f'{whose} needs "{name}"', remedy)
         case "extra_forbidden":
-            options = _options(_class_at(root, source.value, owner))
+            options = options_of(class_at(root, source.value, owner))
             message = f'{_name_of(source, owner, root)} has no option "{echo(name)}"'
-            section, value = "".join(map(str, owner[:1])), _value(source.value, path)
+            section, value = "".join(map(str, owner[:1])), value_at(source.value, path)
             habit = moved(section if len(owner) < 2 else "layer", options, name, value)
             return source.problem(path, message, habit or suggestion(name, options))
         case "union_tag_not_found":
-            kinds = _fitting(_judges_at(root, source.value, path), _value(source.value, path))
+            kinds = fitting_kinds(judges_at(root, source.value, path), value_at(source.value, path))
             listed = ", ".join(kinds[:LONGEST_LIST]) + (", …" if len(kinds) > LONGEST_LIST else "")
             remedy = f'write "type": "{kinds[0]}"' if len(kinds) == 1 else f'write "type": one of {listed}'
             return source.problem(path, f"{_described(source, path)} has no type", remedy)
         case "union_tag_invalid":
-            kinds = _kinds(_judges_at(root, source.value, path))
-            named = _value(source.value, (*path, "type"))
+            kinds = kinds_of(judges_at(root, source.value, path))
+            named = value_at(source.value, (*path, "type"))
             written = _shown(named)
             message = f"no {_described(source, path)} has the type {written}"
             return source.problem(
@@ -130,13 +115,13 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
         case "value_error":
             message, _, remedy = str(detail["ctx"]["error"]).partition("; ")
             return source.problem(_spoken_of(source.value, path, message), message, remedy)
-    value = _value(source.value, path)
+    value = value_at(source.value, path)
     meant = _meant(value, details)
     if meant is not None:
         return source.problem(path, f"{_dotted(path)} is {_shown(value)}", f'did you mean "{meant}"?')
     wanted = " or ".join(dict.fromkeys(_wanted(detail) for detail in details))
     if wanted == _NOUNS["dict_type"]:
-        kinds = _kinds(_judges_at(root, source.value, path))
+        kinds = kinds_of(judges_at(root, source.value, path))
         kind = known_type(value, kinds) or nearest(value, kinds) if isinstance(value, str) else None
         wanted = f'{{"type": "{kind}"}}' if kind is not None else main_option(name, value) or wanted
     wanted = _without_quotes(value, wanted) or wanted
@@ -146,7 +131,7 @@ def _problem(source: Source, path: Path, details: list[ErrorDetails], root: type
 
 def _spoken_of(document: object, path: Path, message: str) -> Path:
     """Return the path of the option with whose name a message about an object begins, where it is written."""
-    value, word = _value(document, path), message.partition(" ")[0]
+    value, word = value_at(document, path), message.partition(" ")[0]
     return (*path, word) if isinstance(value, dict) and word in value else path
 
 
@@ -196,7 +181,7 @@ def _meant(value: object, details: list[ErrorDetails]) -> str | None:
 
 def _shown(value: object) -> str:
     """Return a value as the spec writes it, cut short."""
-    if value is _MISSING:
+    if value is MISSING:
         return "absent"
     return _shortened(json.dumps(value, ensure_ascii=False))
 
@@ -219,7 +204,7 @@ def _described(source: Source, path: Path) -> str:
 
 def _name_of(source: Source, path: Path, root: type[Strict]) -> str:
     """Return how a person calls the object at `path`: its type, or its key."""
-    model = _class_at(root, source.value, path)
+    model = class_at(root, source.value, path)
     if model is not None and "type" in model.model_fields:
         return model.__name__
     if model is not None and "search" in model.model_fields:
@@ -231,65 +216,9 @@ def _about(owner: Path, name: str, source: Source, root: type[Strict]) -> str:
     """Return the start of the option's documentation, in brackets."""
     from zoo.strict import field_docstrings
 
-    model = _class_at(root, source.value, owner)
+    model = class_at(root, source.value, owner)
     if model is None:
         return ""
     keys = {field.alias or key: key for key, field in model.model_fields.items()}
     text = field_docstrings(model).get(keys.get(name, name), "")
     return f" ({text.splitlines()[0].rstrip('.')})" if text else ""
-
-
-def _options(model: type[Strict] | None) -> list[str]:
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _kinds(judges: Iterable[Judge]) -> list[str]:
-    """Return the types that may be written where these judge."""
-    return [name for judge in judges if isinstance(judge, Choice) for name in judge.names]
-
-
-def _fitting(judges: Iterable[Judge], value: object) -> list[str]:
-    """Return the types that have all the options of an object; all types where none has."""
-    choices = [judge for judge in judges if isinstance(judge, Choice)]
-    options = set(value) if isinstance(value, dict) else set()
-    fitting = [name for choice in choices for name in choice.names if options <= set(_options(choice.load(name)))]
-    return fitting or _kinds(choices)
-
-
-def _class_at(root: type[Strict], document: object, path: Path) -> type[Strict] | None:
-    """Return the class that judges the object at `path`."""
-    value = _value(document, path)
-    found = []
-    for judge in _judges_at(root, document, path):
-        model = judge.class_of(value) if isinstance(judge, Choice) else judge
-        found += [model] if model is not None else []
-    return found[0] if len(found) == 1 else None
-
-
-def _judges_at(root: type[Strict], document: object, path: Path) -> tuple[Judge, ...]:
-    """Return what judges the object at `path`: classes, and choices between classes."""
-    if not path:
-        return (root,)
-    if isinstance(path[-1], int):
-        return _judges_at(root, document, path[:-1])
-    owner = _class_at(root, document, path[:-1])
-    fields = {} if owner is None else {field.alias or name: field for name, field in owner.model_fields.items()}
-    declared = fields.get(path[-1])
-    if declared is None:
-        # A key of a table such as `blocks`: the table's own members judge it.
-        return _judges_at(root, document, path[:-1]) if owner is None and len(path) > 1 else ()
-    marks = tuple(mark for mark in declared.metadata if isinstance(mark, Choice))
-    return marks or tuple(_judges(declared.annotation))
-
-
-def _judges(annotation: object) -> Iterator[Judge]:
-    """Yield the classes and choices inside an annotation: of unions, tuples and Annotated."""
-    parts = get_args(annotation)
-    marks = [part for part in (*parts, annotation) if isinstance(part, Choice)]
-    if marks:
-        yield from marks
-        return
-    if isinstance(annotation, type) and issubclass(annotation, Strict):
-        yield annotation
-    for part in parts:
-        yield from _judges(part)
