@@ -20,7 +20,7 @@ from onnx.checker import ValidationError
 from onnx.external_data_helper import ExternalDataInfo
 
 from exporters.arrays import Array
-from exporters.wire import Message, WireError
+from exporters.wire import Message
 
 ONE_FILE = 2**31 - 2**26  # bytes of weights: a message has 2 GiB at most, and the graph wants room in it too
 SMALLEST = 1024  # bytes of a tensor that leaves the file: shapes are inferred from smaller ones
@@ -114,7 +114,7 @@ def outline(path: Path) -> ModelProto:
                     _sketch(model.graph, value, path.name)
                 else:
                     model.MergeFromString(_field(number, value))
-    except (ValueError, WireError) as error:  # ValueError: of a file without a byte
+    except ValueError as error:  # a WireError, or mmap's of a file without a byte
         raise DecodeError(str(error)) from error
     return model
 

@@ -17,9 +17,9 @@ from exporters.axes import free_axes
 from exporters.decompositions import decomposed, refuse_unsettled
 from exporters.golden import Golden, difference
 from exporters.subject import Subject
-from exporters.weights import require_equal, unreadable
+from exporters.weights import ROOM, require_equal, unreadable
 from zoo.errors import ExportError, reason
-from zoo.files import sinking
+from zoo.files import reserve
 from zoo.shapes import Value
 
 _REMEDY = "export with --onnx or --torchscript"
@@ -48,10 +48,11 @@ def export(subject: Subject, path: Path) -> None:
         name = culprit.called(subject.checked, found.placed)
         raise ExportError(f"{name}: torch.export cannot capture it: {reason(found.error)}", _REMEDY) from error
     _strip(program)
-    with warnings.catch_warnings(), sinking(path) as sink:
+    reserve(subject.weights + ROOM, path)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         extra = {METADATA: json.dumps(subject.metadata(), ensure_ascii=False)}
-        torch.export.save(program, sink, extra_files=extra)
+        torch.export.save(program, path, extra_files=extra)
 
 
 # Any: tensors, or nested tuples of tensors.

@@ -12,16 +12,15 @@ from torch import nn
 from exporters import culprit
 from exporters.decompositions import refuse_unsettled
 from exporters.subject import Subject
-from exporters.weights import require_equal, unreadable
+from exporters.weights import ROOM, require_equal, unreadable
 from zoo.errors import ExportError, reason
-from zoo.files import reserve, sinking
+from zoo.files import reserve
 from zoo.shapes import Value
 
 _REMEDY = "export with --onnx"
 _REFUSALS = (RuntimeError, TypeError, ValueError)
 """How torch refuses to trace."""
 _MACHINE = (".debug_pkl", "traced_inputs")  # records with source paths and with the traced rows
-ROOM = 2**23  # bytes that an archive may have beside the weights
 _WRITTEN = (".data/serialization_id", "version", "byteorder")  # by the writer itself
 
 
@@ -33,7 +32,7 @@ def export(subject: Subject, path: Path) -> None:
     """
     refuse_unsettled(subject)
     whole = path.with_name(f"{path.name}.whole")
-    reserve(subject.weights + ROOM, whole, path)  # torch's own writer takes a full disk as the end of the process
+    reserve(subject.weights + ROOM, whole, path)
     try:
         _save(subject, whole)
         _copy_without_machine(whole, path)
@@ -82,14 +81,12 @@ def _metadata(subject: Subject) -> str:
 
 def _copy_without_machine(source: Path, path: Path) -> None:
     """Copy the archive but for the records that tell of this machine; torch reads it without them."""
-    reader = torch._C.PyTorchFileReader(str(source))
-    with sinking(path) as sink:
-        writer = torch._C.PyTorchFileWriter(sink)
-        for name in reader.get_all_records():
-            if not any(mark in name for mark in _MACHINE) and name not in _WRITTEN:
-                record = reader.get_record(name)
-                writer.write_record(name, record, len(record))
-        writer.write_end_of_file()
+    reader, writer = torch._C.PyTorchFileReader(str(source)), torch._C.PyTorchFileWriter(str(path))
+    for name in reader.get_all_records():
+        if not any(mark in name for mark in _MACHINE) and name not in _WRITTEN:
+            record = reader.get_record(name)
+            writer.write_record(name, record, len(record))
+    writer.write_end_of_file()
 
 
 def verify_weights(subject: Subject, path: Path) -> int:

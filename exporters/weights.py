@@ -10,6 +10,8 @@ from torch import Tensor
 
 from zoo.errors import ProofFailed, reason
 
+ROOM = 2**24  # bytes that an archive may have beside the weights
+
 
 def require_equal(mine: Mapping[str, Tensor], stored: Mapping[str, Tensor], file: str) -> int:
     """Return how many tensors are equal, which is all of them.

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import REPOSITORY, no_file_above
 from zoo.errors import OutputError
-from zoo.files import remove_abandoned, replacing, replacing_directory, reserve, sinking, workshop, write_text
+from zoo.files import remove_abandoned, replacing, replacing_directory, reserve, workshop, write_text
 
 
 @pytest.fixture
@@ -236,18 +236,3 @@ def test_files_that_fit_each_but_not_together_are_refused_by_the_disk_alone(smal
         reserve(most, small_disk / "a", small_disk / "b")
 
     assert not [*small_disk.iterdir()]
-
-
-def test_what_stops_a_sink_is_told_when_its_writer_has_ended(tmp_path: Path) -> None:
-    ended = []
-
-    def write() -> None:
-        with sinking(tmp_path / "a") as file:
-            for _ in range(3):
-                file.write(bytes(90))
-            ended.append(True)
-
-    with no_file_above(100), pytest.raises(OSError, match="File too large"):
-        write()
-
-    assert ended

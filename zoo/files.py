@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import json
 import os
 import re
@@ -13,12 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import Any
 
 from zoo.errors import OutputError
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 _WRITING = ".writing"  # how the names of temporaries end
 _WORKSHOP = re.compile(r"\.[a-z0-9_]{8}\.making")  # behind the name: what mkdtemp puts there
@@ -47,53 +43,10 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-class Sink(io.RawIOBase):
-    """A file for libraries that take an error in the middle of their work badly: torch's writer ends the process."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._error: OSError | None = None
-
-    def write(self, content: Buffer) -> int:
-        """Write as long as that is possible."""
-        if self._error is None:
-            try:
-                self._file.write(content)
-            except OSError as error:
-                self._error = error
-        return memoryview(content).nbytes
-
-    def writable(self) -> bool:
-        """Say that bytes may come; torch.export.save asks for both."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that `seek` may be called."""
-        return True
-
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Do nothing; torch.export.save goes back to the beginning after it has written."""
-        return offset
-
-    def require_whole(self) -> None:
-        """Raise what has stopped the writing, if anything has."""
-        if self._error is not None:
-            raise self._error
-
-
-@contextmanager
-def sinking(path: Path) -> Iterator[IO[bytes]]:
-    """Yield what writes a file; an OSError comes when the block ends."""
-    with path.open("wb") as file:
-        sink = Sink(file)
-        yield cast("IO[bytes]", sink)
-        sink.require_whole()
-
-
 def reserve(size: int, *paths: Path) -> None:
     """Let the system say now whether files of so many bytes each fit beside one another.
 
-    This is for a writer that takes it badly later.
+    This is for a writer that ends the process where a disk is full, as torch's archives do.
 
     Raises:
         OSError: they do not.

@@ -88,6 +88,7 @@ def main() -> None:
 
 def share() -> None:
     """Let this process stand for the clean room, and the formats of a model share what is asked of it."""
+    # type: what proof imports is not for others; here it is replaced.
     proving.ask = ask  # type: ignore[attr-defined]
     proving.asking = lambda *asked: nullcontext(partial(ask, *asked))  # type: ignore[assignment, attr-defined]
     golden.make = lru_cache(2)(golden.make)  # of the model as it is, and with drawn weights

@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--spared", action="store_true", help="ask as little as of an expensive model")
     options = parser.parse_args()
     seeds = options.seeds
-    # This process stands for the clean room.
+    # This process stands for the clean room; type: what proof imports is not for others.
     proof.asking = lambda *asked: nullcontext(partial(ask, *asked))  # type: ignore[assignment, attr-defined]
     sums = [0, 0, 0]
     for kind in MODELS:

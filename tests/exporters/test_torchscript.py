@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from conftest import no_file_above
-from exporters import torchscript
+from exporters import torchscript, weights
 from zoo.errors import ExportError, ProofFailed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_the_records_with_source_paths_and_with_the_traced_rows_are_not_in_the_f
     found = records(published.folder / "model.torchscript")
 
     assert [name for name in found if "debug_pkl" in name or "traced_inputs" in name] == []
-    assert "archive/data.pkl" in found
+    assert "model/data.pkl" in found
     assert "archive/extra/zoo.json" in found
 
 
@@ -131,7 +131,7 @@ def test_what_the_copy_meets_is_not_told_as_a_model_that_torch_cannot_trace(
 
 
 def test_a_limit_that_the_file_keeps_within_does_not_refuse_it(subject: Subject, tmp_path: Path) -> None:
-    with no_file_above(subject.weights + torchscript.ROOM):
+    with no_file_above(subject.weights + weights.ROOM):
         torchscript.export(subject, tmp_path / "model.torchscript")
 
     assert [path.name for path in tmp_path.iterdir()] == ["model.torchscript"]
