@@ -75,7 +75,7 @@ def test_the_records_with_source_paths_and_with_the_traced_rows_are_not_in_the_f
 
     assert [name for name in found if "debug_pkl" in name or "traced_inputs" in name] == []
     assert "model/data.pkl" in found
-    assert "archive/extra/zoo.json" in found
+    assert "model/extra/zoo.json" in found
 
 
 def test_torch_itself_would_write_such_records(subject: Subject, tmp_path: Path) -> None:
