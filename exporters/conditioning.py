@@ -1,7 +1,8 @@
 """Conditioning: how far float64 answers move with the last bits of float32 in all that a module computes on the way.
 
 The error of torch's own float32 is one draw of that movement, and a lucky draw is no measure of what another honest
-program may make of the same rows. Source: Parker 1997, Monte Carlo Arithmetic.
+program may make of the same rows. Source: Parker 1997, Monte Carlo Arithmetic; but equal numbers are rounded alike, as
+a program does: what is off everywhere in a plain image is not lost in its mean.
 """
 
 from __future__ import annotations
@@ -60,9 +61,16 @@ def _rounding(double: nn.Module, generator: torch.Generator) -> Iterator[None]:
             hook.remove()
 
 
-def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return -1 or 1 for each number, in float64: in float32 there is nothing between 1 and 1 + LAST_BIT."""
-    return torch.randint(0, 2, like.shape, generator=generator).double() * 2 - 1
+def _signs(numbers: Tensor, generator: torch.Generator) -> Tensor:
+    """Return -1 or 1 for each number, by chance but alike for equal ones.
+
+    They are float64: in float32 there is nothing between 1 and 1 + LAST_BIT.
+    """
+    factor = 2 * int(torch.randint(2**29, 2**30, (), generator=generator)) + 1
+    mixed = (
+        numbers.float().view(torch.int32).long() * factor
+    )  # multiplicative hashing: its high bits depend on all bits
+    return (mixed >> 31 & 1).double() * 2 - 1
 
 
 def _distances(first: Array, second: Array) -> Array:

@@ -1,11 +1,12 @@
 """What the proof refuses of honest exports: the specs of the zoo over many seeds, fresh and trained a little.
 
 Run: python tests/benchmarks/honest.py [--specs NAME …] [--seeds N] [--first SEED] [--formats onnx torchscript pt2]
-     [--steps N] [--out FILE.jsonl]
+     [--steps N] [--batch ROWS] [--context TOKENS] [--out FILE.jsonl]
 
 Data is fake, of each spec's shapes. Large images, and those that are drawn again, are small ones of noise enlarged:
 noise of many pixels has one mean everywhere, and a model that sees nothing else soon answers all of it alike. A text
-has at most 128 tokens in a row. A trained model has taken some steps of its own optimizer. FILE.jsonl gets a line for
+has at most 128 tokens in a row. A trained model has taken some steps of its own optimizer; GPT-2 and ViT take twenty
+seeds in less than an hour with --batch 2 and --context 32. FILE.jsonl gets a line for
 each export as it ends, and what stands in it is not measured again. Files run in this process, by the code that the
 clean room runs. torch writes the first two ONNX files of a spec; in the further ones the weights and the metadata are
 put in the place of the first one's, which gives torch's own second file byte for byte, or nothing is measured.
@@ -53,10 +54,9 @@ SPECS = (*SMALL, *(name for name in names() if name not in SMALL))
 SEEDS, STEPS = (20, 3), (20, 4)  # of a small spec, and of another
 MORE = {"mnist_autoencoder": 200}  # steps, before which it draws the mean of all images
 FORMATS: tuple[Format, ...] = ("onnx", "torchscript", "pt2")
-ROWS, BATCH = 64, 8
+ROWS = 64
 GRAIN = 4  # pixels of the noise that large images are enlarged from
 LARGE = 64  # pixels from which an image is large
-CONTEXT = 128  # tokens at most
 LETTERS = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 Found = dict[str, Any]  # JSON values
 
@@ -69,6 +69,8 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--formats", nargs="+", default=["onnx"], choices=FORMATS)
     parser.add_argument("--steps", type=int, help="how many, of each training")
+    parser.add_argument("--batch", type=int, default=8, help="the rows of a step")
+    parser.add_argument("--context", type=int, default=128, help="the tokens of a row, at most")
     parser.add_argument("--out", type=Path, default=Path("honest.jsonl"))
     options = parser.parse_args()
     share()
@@ -132,9 +134,10 @@ def exports(
         left = [kind for kind in options.formats if (name, seed, weights, kind) not in done]
         if not left:
             continue
-        subject = fake_subject(name, seed, folder)
+        subject = fake_subject(name, seed, folder, options.context)
         if weights == "trained":
-            subject = trained(subject, options.steps or MORE.get(name) or STEPS[name not in SMALL])
+            steps = options.steps or MORE.get(name) or STEPS[name not in SMALL]
+            subject = trained(subject, steps, options.batch)
         asked = proving.asked_of(subject, tuple(left))
         for kind in left:
             began = time.perf_counter()
@@ -152,7 +155,7 @@ def exports(
             }
 
 
-def fake_subject(name: str, seed: int, folder: Path) -> Subject:
+def fake_subject(name: str, seed: int, folder: Path, context: int) -> Subject:
     """Return a spec with fresh weights of a seed, on fake data of its shapes."""
     path = path_of(name)
     assert path is not None
@@ -163,7 +166,7 @@ def fake_subject(name: str, seed: int, folder: Path) -> Subject:
         text = folder / "text.txt"
         drawn = torch.randint(len(LETTERS), (20_000,), generator=torch.Generator().manual_seed(seed))
         text.write_text("".join(LETTERS[place] for place in drawn), encoding="utf-8")
-        changes += [("data.file", str(text)), ("data.context", min(CONTEXT, data["context"]))]
+        changes += [("data.file", str(text)), ("data.context", min(context, data["context"]))]
     elif data["type"] != "LinearFunction":
         changes.append(("data", _images(data, seed)))
     if document["model"].get("weights"):
@@ -188,7 +191,7 @@ def _images(data: Found, seed: int) -> Found:
     return fake | {"transforms": steps}
 
 
-def trained(subject: Subject, steps: int) -> Subject:
+def trained(subject: Subject, steps: int, batch: int) -> Subject:
     """Return the subject after some steps of its spec's optimizer.
 
     Normalisations take the mean of what they meet: of what they begin with, a few steps of momentum leave too much.
@@ -200,7 +203,7 @@ def trained(subject: Subject, steps: int) -> Subject:
     rows = some_rows(checked, "train")
     optimizer, _ = build_optimizer(checked, module.named_parameters(), len(rows))
     objective = objective_of(checked, torch.device("cpu"), rows.targets)
-    size = min(BATCH, checked.spec.train.batch_size)
+    size = min(batch, checked.spec.train.batch_size)
     module.train()
     torch.manual_seed(checked.spec.train.seed)
     for step in range(steps):

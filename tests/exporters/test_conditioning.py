@@ -22,6 +22,13 @@ class Lost(nn.Module):
         return found - 1e6 * x
 
 
+class Mean(nn.Module):
+    """The mean of each row, as a network takes it of an image in its end."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(-1, keepdim=True)
+
+
 def moves(module: nn.Module, rows: Tensor, size: float) -> list[float]:
     with doubled(module) as double, torch.no_grad():
         return list(conditioning.moves(double, rows, size, lambda given: [double(given).numpy()])[0])
@@ -37,6 +44,13 @@ def test_last_bits_of_what_is_computed_on_the_way_count_too() -> None:
     (moved,) = moves(Lost(), torch.ones(1, 1), 0.0)
 
     assert 0.9 < moved / (1e6 * LAST_BIT) < 1.1
+
+
+def test_what_is_off_everywhere_in_a_plain_row_is_not_lost_in_its_mean() -> None:
+    plain, noisy = moves(Mean(), torch.stack([torch.ones(1024), torch.linspace(0.5, 1.5, 1024)]), 100.0)
+
+    assert 98 < plain / LAST_BIT < 102
+    assert noisy < plain / 8
 
 
 def test_nothing_of_it_is_left_in_the_module() -> None:
