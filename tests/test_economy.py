@@ -47,6 +47,34 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise(tmp_path: P
     assert ended(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE"]
 
 
+@pytest.mark.skipif(os.uname().machine not in economy.SCHED_SETATTR, reason="its system calls have other numbers")
+@pytest.mark.skipif(sys.platform != "linux", reason="turns are Linux's")
+def test_a_woken_thread_need_not_wait_for_a_neighbours_turn(tmp_path: Path) -> None:
+    program = """
+import ctypes, os, struct, threading
+from zoo.economy import SCHED_SETATTR, settle
+def show():
+    found = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall(SCHED_SETATTR[os.uname().machine] + 1, 0, found, 48, 0) == 0
+    size, policy, flags, nice, priority, runtime, deadline, period = struct.unpack("IIQiIQQQ", found.raw)
+    print(policy, nice, runtime)
+os.nice(3)
+show()
+settle()
+show()
+thread = threading.Thread(target=show)
+thread.start()
+thread.join()
+"""
+    before, after, inherited = (list(map(int, line.split())) for line in ended(program, tmp_path))
+    if before[2] == 0:
+        pytest.skip("this Linux has no turns of one's own")
+
+    assert before[:2] == after[:2] == [0, 3]
+    assert after[2] == economy.TURN < before[2]
+    assert inherited == after
+
+
 @pytest.mark.parametrize(
     ("folder", "limit", "used", "prefix"),
     [
