@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import resource
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,11 @@ Document = dict[str, Any]
 
 
 def pytest_configure() -> None:
-    """Spare torch.manual_seed the stack that it notes for each kind of device there is not: half of a layer's test."""
+    """Use one thread: of several, none would live in the processes that tests fork, and those would wait for them.
+
+    torch.manual_seed is spared the stack that it notes for each kind of device there is not: half of a layer's test.
+    """
+    torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
     for device in (torch.cuda, torch.mtia, torch.xpu):
         if not device.is_available():
             vars(device)["traceback"] = SimpleNamespace(format_stack=list)
