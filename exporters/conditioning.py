@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from exporters.arrays import Array
 
 LAST_BIT = 2.0**-24  # of a float32, as a part of it
-LANES = (
-    64  # numbers that a mean adds for a last bit: of 112 x 112 equal ones onnxruntime is off by 720 bits, torch by 8
-)
+LANES = 64  # equal numbers that a pooling adds for a last bit: of 112 x 112, onnxruntime is off by 720, torch by 8
+POOLINGS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 DRAWS = (False, False, False, True, True)  # whether equal numbers are rounded alike
 
 Moves = tuple[tuple[float, ...], ...]
@@ -52,15 +51,17 @@ def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves
 def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Let the answer of every part of a module be off by last bits of float32, up or down by chance."""
 
-    def rounded(answer: object, bits: float) -> object:
+    def rounded(answer: object, bits: Tensor | float = 1.0) -> object:
         if isinstance(answer, tuple):
-            return tuple(rounded(part, bits) for part in answer)
+            return tuple(map(rounded, answer))
         if not (isinstance(answer, Tensor) and answer.is_floating_point()):
             return answer
         return answer * (1 + signs(answer) * bits * LAST_BIT)
 
-    def listen(part: nn.Module, given: tuple[object, ...], answer: object) -> object:
-        return rounded(answer, _bits(part, given, answer))
+    def listen(part: nn.Module, given: tuple[Tensor, ...], answer: object) -> object:
+        if isinstance(part, POOLINGS) and isinstance(answer, Tensor):
+            return rounded(answer, _lost(given[0], answer))
+        return rounded(answer)
 
     hooks = [part.register_forward_hook(listen) for part in double.modules()]
     try:
@@ -70,12 +71,14 @@ def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor]) -> Iterator[
             hook.remove()
 
 
-def _bits(part: nn.Module, given: tuple[object, ...], answer: object) -> float:
-    """Return how many last bits an answer may be off by: one, or more where a pooling adds many numbers in turn."""
-    if not (given and isinstance(given[0], Tensor) and isinstance(answer, Tensor)) or answer.numel() == 0:
+def _lost(given: Tensor, pooled: Tensor) -> Tensor | float:
+    """Return the last bits that pooled numbers may be off by: all that is equal in a channel is rounded one way."""
+    lanes = given.numel() / max(1, pooled.numel()) / LANES
+    if lanes <= 1 or given.dim() < 3:
         return 1.0
-    adds = next(part.children(), None) is None and next(part.parameters(), None) is None
-    return max(1.0, given[0].numel() / answer.numel() / LANES) if adds else 1.0
+    numbers = given.flatten(2).float()
+    equal = (numbers == numbers.median(2, keepdim=True).values).double().mean(2)
+    return (equal * lanes).clamp(min=lanes**0.5).reshape(*equal.shape, *[1] * (given.dim() - 2))
 
 
 def _apart(numbers: Tensor, generator: torch.Generator) -> Tensor:
@@ -84,10 +87,12 @@ def _apart(numbers: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _alike(numbers: Tensor, generator: torch.Generator) -> Tensor:
-    """Return -1 or 1 for each number, the same for equal ones, in float64."""
-    factor = 2 * int(torch.randint(2**29, 2**30, (), generator=generator)) + 1
-    mixed = numbers.float().view(torch.int32).long() * factor  # multiplicative hashing: high bits depend on all bits
-    return (mixed >> 31 & 1).double() * 2 - 1
+    """Return -1 or 1 for each number, the same for equal ones and for opposite ones, in float64."""
+    factor, summand = torch.randint(2**29, 2**30, (2,), generator=generator).tolist()
+    # Multiplicative hashing: a high bit depends on all bits.
+    mixed = numbers.float().abs().view(torch.int32).long() * (2 * factor + 1) + 4 * summand
+    signs: Tensor = (mixed >> 31 & 1).double() * 2 - 1
+    return signs
 
 
 def _distances(first: Array, second: Array) -> Array:

@@ -30,7 +30,8 @@ def pytest_configure() -> None:
 
     torch.manual_seed is spared the stack that it notes for each kind of device there is not: half of a layer's test.
     """
-    torch.set_num_threads(int(os.environ.setdefault("OMP_NUM_THREADS", "1")))
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+    torch.set_num_threads(1)
     for device in (torch.cuda, torch.mtia, torch.xpu):
         if not device.is_available():
             vars(device)["traceback"] = SimpleNamespace(format_stack=list)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,13 +53,14 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise(tmp_path: P
 def test_a_woken_thread_need_not_wait_for_a_neighbours_turn(tmp_path: Path) -> None:
     program = """
 import ctypes, os, struct, threading
-from zoo.economy import SCHED_SETATTR, settle
+from zoo.economy import SCHED_ATTR, SCHED_SETATTR, settle
+call, number = ctypes.CDLL(None).syscall, SCHED_SETATTR[os.uname().machine]
 def show():
     found = ctypes.create_string_buffer(48)
-    assert ctypes.CDLL(None).syscall(SCHED_SETATTR[os.uname().machine] + 1, 0, found, 48, 0) == 0
-    size, policy, flags, nice, priority, runtime, deadline, period = struct.unpack("IIQiIQQQ", found.raw)
-    print(policy, nice, runtime)
-os.nice(3)
+    assert call(number + 1, 0, found, 48, 0) == 0
+    size, policy, flags, nice, priority, turn, deadline, period = struct.unpack(SCHED_ATTR, found.raw)
+    print(policy, nice, turn)
+call(number, 0, struct.pack(SCHED_ATTR, 48, 0, 0, os.nice(3), 0, 5_000_000, 0, 0), 0)
 show()
 settle()
 show()
@@ -67,12 +69,24 @@ thread.start()
 thread.join()
 """
     before, after, inherited = (list(map(int, line.split())) for line in ended(program, tmp_path))
-    if before[2] == 0:
+    if before[2] != 5_000_000:
         pytest.skip("this Linux has no turns of one's own")
 
-    assert before[:2] == after[:2] == [0, 3]
-    assert after[2] == economy.TURN < before[2]
-    assert inherited == after
+    assert after == inherited == [*before[:2], economy.TURN]
+
+
+def test_where_the_system_knows_no_turns_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(number: int, *arguments: object) -> int:
+        asked.append(number)
+        return -1
+
+    monkeypatch.setattr(economy, "SCHED_SETATTR", {os.uname().machine: 1000})
+    monkeypatch.setattr("ctypes.CDLL", lambda name: SimpleNamespace(syscall=refuse))
+    economy.wake_soon()
+
+    assert asked == ([1001] if sys.platform == "linux" else [])
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,11 @@ def _key(row: Found) -> tuple[str, int, str, str]:
     return row["spec"], row["seed"], row["weights"], row["format"]
 
 
+def _asked(options: argparse.Namespace) -> Found:
+    """Return what a measurement was asked for, which stands beside what it found."""
+    return {"steps": options.steps, "batch": options.batch, "context": options.context}
+
+
 def exports(
     name: str, seed: int, options: argparse.Namespace, folder: Path, done: set[tuple[str, int, str, str]]
 ) -> Iterator[Found]:
@@ -147,7 +152,7 @@ def exports(
                 shown = "" if proof.drawn is None else proof.drawn.reason
             except ZooError as error:
                 verdict, reason, shown = "refused", error.message, ""
-            yield {"spec": name, "seed": seed, "weights": weights, "format": kind} | {
+            yield {"spec": name, "seed": seed, "weights": weights, "format": kind, **_asked(options)} | {
                 "verdict": verdict,
                 "reason": reason,
                 "drawn": shown,
