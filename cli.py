@@ -6,7 +6,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, NoReturn
@@ -61,10 +62,34 @@ class _Commands(click.Group):
         with _read():
             return super().make_context(*arguments, **options)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant, once no option of it is given twice: click would take the last one."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            _refuse_repeats(command, rest)
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         with _read():
             return super().invoke(ctx)
+
+
+def _refuse_repeats(command: click.Command, arguments: Sequence[str]) -> None:
+    """Refuse an option with a value that is given twice and has one place only.
+
+    Raises:
+        ZooError: there is one.
+    """
+    try:
+        _, _, given = command.make_parser(click.Context(command)).parse_args(list(arguments))
+    except click.UsageError:
+        return  # the command itself will say it
+    for option, times in Counter(given).items():
+        if times > 1 and isinstance(option, click.Option) and not (option.multiple or option.is_flag):
+            raise ZooError(f"{max(option.opts, key=len)} is given {times} times", "give it once")
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -9,7 +9,7 @@ from exporters import features
 from exporters.certificate import FormatProof
 from exporters.reduced import RULE, ReducedProof
 from exporters.subject import Raw, Subject
-from zoo.shapes import Shape
+from zoo.shapes import Shape, class_axis
 
 
 def render(subject: Subject, proofs: Sequence[FormatProof], reduced: Sequence[ReducedProof] = ()) -> str:
@@ -56,7 +56,9 @@ def _interface(subject: Subject) -> str:
         lines.append(told)
     if checked.example.classes:
         names = ", ".join(f"{index}: {name}" for index, name in enumerate(checked.example.classes))
-        lines.append(f"* The classes of the output's last axis: {names}.")
+        axis = class_axis(subject.outputs[0].shape, checked.example.target)
+        place = "" if axis is None else f" along axis {axis} of `{subject.output_name}`"
+        lines.append(f"* The classes{place}: {names}.")
     return "\n".join(lines)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -70,6 +72,7 @@ def export(
     from zoo.economy import rest
 
     rest()
+    signal.signal(signal.SIGTERM, _leave)
     from exporters import locating, request
     from exporters.destination import Destination
 
@@ -91,6 +94,12 @@ def export(
         print(f"exporting {subject.checked.spec.name} as {' and '.join(wanted.formats)} …", file=sys.stderr)
         made = publish(subject, wanted.formats, destination, wanted.onnx)
     _print_certificate(made, destination.folder, as_json)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End as Ctrl-C does, so that nothing half-made is left behind."""
+    print("interrupted", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:

@@ -98,6 +98,9 @@ def benchmark(reference: str | None, haste: Haste) -> Benchmark:
         eager, left = _eager(run, made)
         files = {
             _called(proof.format): _load(proof.format, folder / proof.file, haste.threads) for proof in made.proofs
+        } | {
+            f"{_called('onnx')}, {found.precision}": _load("onnx", folder / found.file, haste.threads)
+            for found in made.reduced
         }
         batches = [inputs[np.arange(size) % len(inputs)] for size in haste.batches]
         measured = [found for batch in batches for found in _measure(eager | files, batch, haste)]

@@ -14,7 +14,7 @@ from conftest import Document
 from exporters import card, features
 from exporters.bundle import publish
 from exporters.destination import Destination
-from exporters.subject import Subject
+from exporters.subject import Subject, find_subject
 from zoo.data.text_file import TextFile
 
 if TYPE_CHECKING:
@@ -97,8 +97,17 @@ def test_the_preprocessing_of_an_image_is_told_in_order(rendered: str) -> None:
         "* Before: (N, 1, 28, 28) of uint8, then "
         '`{"type": "ToDtype", "dtype": "float32", "scale": true}`, then '
         '`{"type": "Normalize", "mean": [0.5], "std": [0.25]}`.\n'
-        "* The classes of the output's last axis: 0: 0 - zero, 1: 1 - one, "
+        "* The classes along axis 1 of `logits`: 0: 0 - zero, 1: 1 - one, "
     ) in rendered
+
+
+def test_the_classes_of_a_mask_are_along_its_channels(published: Published) -> None:
+    subject = find_subject("unet", ("data.size=4", "data.image_size=[3,32,32]"), untrained=True)
+
+    told = card.render(subject, published.certificate.proofs[:1])
+
+    assert "* `logits`: (N, 2, 32, 32), float32.\n" in told
+    assert "* The classes along axis 1 of `logits`: 0: 0, 1: 1.\n" in told
 
 
 def test_there_is_a_snippet_for_each_exported_file_and_no_other(published: Published) -> None:

@@ -42,6 +42,12 @@ def test_an_operator_that_needs_a_higher_opset_is_told_with_its_layer(
     assert list((here / "export").iterdir()) == []
 
 
+def test_an_option_that_is_given_twice_is_refused(zoo: Zoo) -> None:
+    done = zoo("export", "linear3", "--untrained", "--opset", "17", "--opset", "20")
+    assert done.status == 2
+    assert done.err == "error: --opset is given 2 times\n   remedy: give it once\n"
+
+
 @pytest.mark.parametrize("opset", ["9", "16", "24", "99"])
 def test_an_opset_that_zoo_does_not_write_is_told_with_those_it_does(opset: str, zoo: Zoo) -> None:
     done = zoo("export", "linear3", "--untrained", "--opset", opset)
@@ -49,16 +55,21 @@ def test_an_opset_that_zoo_does_not_write_is_told_with_those_it_does(opset: str,
     assert f"{opset} is not in the range 17<=x<=23" in done.err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_export_leaves_nothing(
-    write: Write, zoo: Zoo, here: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals, write: Write, zoo: Zoo, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(subject: object, path: Path, form: object) -> None:
         path.write_text("half")
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(onnx, "export", interrupted)
-    done = zoo("export", write(linear()), "--untrained")
-    assert (done.status, done.err.splitlines()[-1]) == (130, "interrupted")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        done = zoo("export", write(linear()), "--untrained")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (done.status, done.err.splitlines()[-1]) == (128 + number, "interrupted")
     assert "Traceback" not in done.err
     assert list((here / "export").iterdir()) == []
 

@@ -15,6 +15,7 @@ from exporters import proof, reducing
 from exporters.bundle import publish
 from exporters.converting import half
 from exporters.destination import Destination
+from exporters.latency import Haste, benchmark
 from exporters.outputs import Output
 from exporters.raw import with_raw_rows
 from exporters.reduced import Loss, ReducedProof, lost, unfounded
@@ -73,6 +74,8 @@ def test_both_precisions_stand_beside_the_proven_file_with_what_they_lose(images
     assert fp16 == len(files["model.fp16.onnx"] or b"") / len(files["model.onnx"] or b"")
     assert f"| model.int8.onnx | {100 * int8:.0f} % | accuracy |" in card
     assert f"Nothing is gained: model.int8.onnx has {int8:.2f} times the bytes of model.onnx." in card
+    beside = benchmark(str(tmp_path / "first"), Haste(batches=(2,), seconds=0.0))
+    assert [found.program.partition(", ")[2] for found in beside.measured] == ["", "fp16", "int8"]
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp16", TensorProto.FLOAT16), ("int8", TensorProto.INT8)])
