@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -72,7 +74,6 @@ def export(
     from zoo.economy import rest
 
     rest()
-    signal.signal(signal.SIGTERM, _leave)
     from exporters import locating, request
     from exporters.destination import Destination
 
@@ -85,7 +86,7 @@ def export(
     from exporters.subject import subject_of
     from zoo.run import Run
 
-    with answering(source.path if isinstance(source, Run) else None):
+    with _ending(), answering(source.path if isinstance(source, Run) else None):
         subject = subject_of(source)
         if raw:
             from exporters.raw import with_raw_rows
@@ -96,10 +97,27 @@ def export(
     _print_certificate(made, destination.folder, as_json)
 
 
-def _leave(number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does, so that nothing half-made is left behind."""
-    print("interrupted", file=sys.stderr)
-    sys.exit(128 + number)
+@contextmanager
+def _ending() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, with nothing left behind, also where torch takes it for an error of its own."""
+    received: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    heard = {number: signal.signal(number, hear) for number in signals if signal.getsignal(number) != signal.SIG_IGN}
+    try:
+        yield
+    except BaseException:
+        if not received:
+            raise
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + received[-1])
+    finally:
+        for number, before in heard.items():
+            signal.signal(number, before)
 
 
 def _print_certificate(made: Certificate, folder: Path, as_json: bool) -> None:

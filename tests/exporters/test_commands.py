@@ -14,6 +14,7 @@ import pytest
 
 from conftest import REPOSITORY, Outcome, linear
 from exporters import onnx
+from zoo.errors import ExportError
 
 Write = Callable[..., str]
 Zoo = Callable[..., Outcome]
@@ -64,14 +65,27 @@ def test_an_interrupted_export_leaves_nothing(
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr(onnx, "export", interrupted)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        done = zoo("export", write(linear()), "--untrained")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    done = zoo("export", write(linear()), "--untrained")
     assert (done.status, done.err.splitlines()[-1]) == (128 + number, "interrupted")
     assert "Traceback" not in done.err
     assert list((here / "export").iterdir()) == []
+
+
+def test_a_signal_that_torch_takes_for_an_error_of_its_own_ends_the_export(
+    write: Write, zoo: Zoo, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallowed(subject: object, path: Path, form: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException:  # noqa: BLE001  # as torch's exporter does
+            raise ExportError("an operator is registered twice", "replace it") from None
+
+    monkeypatch.setattr(onnx, "export", swallowed)
+    before = signal.getsignal(signal.SIGTERM)
+    done = zoo("export", write(linear()), "--untrained")
+    assert (done.status, done.err.splitlines()[-1]) == (143, "interrupted")
+    assert "registered" not in done.err
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_a_place_that_is_taken_is_told_before_torch_is_imported(write: Write, here: Path) -> None:
