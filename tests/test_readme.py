@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import REAL_DATA, REPOSITORY, Outcome
+from forking import forked_workers
+
+__all__ = ["forked_workers"]  # a fixture
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ zoo (.+)$", README, re.MULTILINE)
@@ -20,6 +23,7 @@ OF_REAL_DATA = ("mnist_mlp", "fashion_mlp")
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("forked_workers")
 def test_the_commands_of_the_readme_run_one_after_the_other(
     zoo: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
