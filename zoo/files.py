@@ -124,6 +124,18 @@ def unfinished(name: str) -> str:
     return found[1] if found else ""
 
 
+@contextmanager
+def no_empty_folders(path: Path) -> Iterator[None]:
+    """Remove what the block makes of a folder and of those above it and leaves empty, as a download that fails does."""
+    absent = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        yield
+    finally:
+        for folder in absent:
+            with suppress(OSError):  # it holds something, or was never made
+                folder.rmdir()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with replacing(path) as temporary:

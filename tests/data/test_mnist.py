@@ -4,6 +4,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -131,6 +132,17 @@ def test_another_root_is_read(here: Path) -> None:
 def test_nothing_is_downloaded_when_the_files_are_there(here: Path) -> None:
     before = sorted(here.rglob("*"))
     declared(download=True).load("train")
+    assert sorted(here.rglob("*")) == before
+
+
+def test_a_download_that_fails_leaves_no_folders(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", unreachable)
+    before = sorted(here.rglob("*"))
+    with pytest.raises(DataError, match="cannot download MNIST to mistyped/place"):
+        declared(root="mistyped/place", download=True).load("train")
     assert sorted(here.rglob("*")) == before
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
+from zoo.files import no_empty_folders
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10 as TorchvisionCIFAR  # noqa: N811  # a class, not a constant
@@ -47,9 +48,10 @@ class CifarImages(Downloaded):
 
         self.require(self.paths())  # torchvision compares them all, whatever the split
         try:
-            found: TorchvisionCIFAR = getattr(datasets, type(self).__name__)(
-                self.root, train=split != "test", download=self.download
-            )
+            with no_empty_folders(Path(self.root)):
+                found: TorchvisionCIFAR = getattr(datasets, type(self).__name__)(
+                    self.root, train=split != "test", download=self.download
+                )
         except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError) as error:
             raise DataError(f"cannot read {self._place()}: {reason(error)}", self._remedy()) from error
         return found

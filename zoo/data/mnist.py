@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
+from zoo.files import no_empty_folders
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,8 @@ class IdxImages(Downloaded):
             return
         self.require(self.paths())
         try:
-            self.dataset()(self.root, download=True)
+            with no_empty_folders(self.folder):
+                self.dataset()(self.root, download=True)
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"cannot download {type(self).__name__} to {self.root}: {reason(error)}",

@@ -8,6 +8,7 @@ from typing import Literal
 from zoo.data.data import Rows, Split
 from zoo.data.downloaded import Downloaded
 from zoo.errors import DataError, reason
+from zoo.files import no_empty_folders
 
 
 class SVHN(Downloaded):
@@ -43,7 +44,8 @@ class SVHN(Downloaded):
         file = Path(self.root) / f"{part}_32x32.mat"
         self.require([file])
         try:
-            found = datasets.SVHN(self.root, split=part, download=self.download)
+            with no_empty_folders(Path(self.root)):
+                found = datasets.SVHN(self.root, split=part, download=self.download)
         except ImportError as error:
             raise DataError(f"reading {file} needs scipy, which is not here", "pip install scipy") from error
         except (OSError, RuntimeError, ValueError, KeyError) as error:
