@@ -15,7 +15,7 @@ import click
 
 from zoo.commands.notes import answering
 from zoo.commands.options import json_option, set_data_option
-from zoo.errors import UsageError
+from zoo.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from exporters.certificate import Certificate
@@ -99,7 +99,11 @@ def export(
 
 @contextmanager
 def _ending() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C, with nothing left behind, also where torch takes it for an error of its own."""
+    """End on SIGTERM as on Ctrl-C, with nothing left behind, also where torch takes it for an error of its own.
+
+    Raises:
+        Interrupted: a signal ended the block.
+    """
     received: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> NoReturn:
@@ -110,11 +114,10 @@ def _ending() -> Iterator[None]:
     heard = {number: signal.signal(number, hear) for number in signals if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if not received:
             raise
-        print("interrupted", file=sys.stderr)
-        sys.exit(128 + received[-1])
+        raise Interrupted("nothing was published", "give the same command again", received[-1]) from error
     finally:
         for number, before in heard.items():
             signal.signal(number, before)

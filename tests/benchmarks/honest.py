@@ -6,10 +6,10 @@ Run: python tests/benchmarks/honest.py [--specs NAME …] [--seeds N] [--first S
 Data is fake, of each spec's shapes. Large images, and those that are drawn again, are small ones of noise enlarged:
 noise of many pixels has one mean everywhere, and a model that sees nothing else soon answers all of it alike. A text
 has at most 128 tokens in a row. A trained model has taken some steps of its own optimizer; GPT-2 and ViT take twenty
-seeds in less than an hour with --batch 2 and --context 32. FILE.jsonl gets a line for
-each export as it ends, and what stands in it is not measured again. Files run in this process, by the code that the
-clean room runs. torch writes the first two ONNX files of a spec; in the further ones the weights and the metadata are
-put in the place of the first one's, which gives torch's own second file byte for byte, or nothing is measured.
+seeds in less than an hour with --batch 2 and --context 32. FILE.jsonl gets a line for each export as it ends, and what
+stands in it is not measured again, whatever the options. Files run in this process, by the code that the clean room
+runs. torch writes the first two ONNX files of a spec; in the further ones the weights and the metadata are put in the
+place of the first one's, which gives torch's own second file byte for byte, or nothing is measured.
 """
 
 from __future__ import annotations
