@@ -14,7 +14,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 import cli
 
@@ -25,11 +24,16 @@ Document = dict[str, Any]
 """A spec as JSON values."""
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Use one thread: of several, none would live in the processes that tests fork, and those would wait for them.
 
     torch.manual_seed is spared the stack that it notes for each kind of device there is not: half of a layer's test.
     """
+    if _hands_out(config):
+        return
+    import torch
+
+    config.add_cleanup(gc.unfreeze)  # nanobind tells at the end of objects that no collector may free
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     torch.set_num_threads(1)
     for device in (torch.cuda, torch.mtia, torch.xpu):
@@ -37,9 +41,18 @@ def pytest_configure() -> None:
             vars(device)["traceback"] = SimpleNamespace(format_stack=list)
 
 
+def _hands_out(config: pytest.Config) -> bool:
+    """Return whether this process only hands the tests out to others, and needs no torch."""
+    return bool(config.getoption("numprocesses", None))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Spare the garbage collector torch's modules and the collected tests: a sixth of the suite's time."""
+    if _hands_out(session.config):
+        return (yield)
+    import torch
+
     gc.disable()
     collected = yield
     # torch.export makes torch believe in a GPU, for which a first gradient after it starts a thread; no process that a
@@ -55,11 +68,6 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that no worker waits in the end for another one's."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
-
-
-def pytest_unconfigure() -> None:
-    """Let the process end as it would; nanobind tells of objects that no collector may free."""
-    gc.unfreeze()
 
 
 @dataclass(frozen=True)
