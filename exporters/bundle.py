@@ -45,10 +45,10 @@ def publish(
     """
     destination.require_free()
     _require_reducible(subject, form)
-    began = time.perf_counter()
-    asked = asked_of(subject, formats)
-    answered = time.perf_counter() - began
-    with replacing_directory(destination.folder) as folder:
+    with replacing_directory(destination.folder) as folder:  # one that cannot be made is told before any work
+        began = time.perf_counter()
+        asked = asked_of(subject, formats)
+        answered = time.perf_counter() - began
         proofs = tuple(_proven(name, Evidence(subject, asked, folder, form), destination) for name in formats)
         reduced = _reduced(Evidence(subject, asked, folder, form), destination)
         golden.write(asked, folder, subject.input_name, [output.name for output in subject.outputs])

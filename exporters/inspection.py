@@ -15,6 +15,7 @@ from exporters.wire import Message, WireError, signed
 from zoo.errors import ModelFileError
 from zoo.strict import Strict
 
+_REMEDY = "name an .onnx file as it was written: download, copy or export it again"
 OPERATORS = "ai.onnx"
 """What the domain of the standard operators is called; in a file it is empty."""
 
@@ -75,7 +76,7 @@ def inspect(path: Path) -> Inspection:
         with path.open("rb") as file:
             size = path.stat().st_size
             if not size:
-                raise ModelFileError(f"{path} is empty", "export it again")
+                raise ModelFileError(f"{path} is empty", _REMEDY)
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return _model(path, Message(content, 0, size))
     except FileNotFoundError as error:
@@ -83,7 +84,7 @@ def inspect(path: Path) -> Inspection:
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}", "name another file") from error
     except WireError as error:
-        raise ModelFileError(f"{path} is no ONNX file, or is damaged: {error}", "export it again") from error
+        raise ModelFileError(f"{path} is no ONNX file, or is damaged: {error}", _REMEDY) from error
 
 
 def _model(path: Path, model: Message) -> Inspection:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import Document, no_file_above
-from exporters import certificate, decisions, golden
+from exporters import bundle, certificate, decisions, golden
 from exporters.bundle import publish
 from exporters.certificate import Format
 from exporters.destination import Destination
@@ -364,8 +364,11 @@ def test_a_file_is_no_destination(subject: Subject, tmp_path: Path, overwrite: b
 
 
 @pytest.mark.parametrize("below", ["export", "some/where/export"])
-def test_a_destination_below_a_file_cannot_be_written(subject: Subject, tmp_path: Path, below: str) -> None:
+def test_a_destination_below_a_file_cannot_be_written(
+    subject: Subject, tmp_path: Path, below: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    monkeypatch.setattr(bundle, "asked_of", None)  # no question is asked before
     folder = tmp_path / "file" / below
 
     with pytest.raises(OutputError) as refused:

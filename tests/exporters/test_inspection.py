@@ -279,4 +279,5 @@ def test_the_command_refuses_with_status_2(zoo: Callable[..., Outcome], tmp_path
     done = zoo("inspect", tmp_path / "model.onnx")
 
     assert (done.status, done.out) == (2, "")
-    assert done.err == f"error: {tmp_path / 'model.onnx'} is empty\n   remedy: export it again\n"
+    remedy = "name an .onnx file as it was written: download, copy or export it again"
+    assert done.err == f"error: {tmp_path / 'model.onnx'} is empty\n   remedy: {remedy}\n"
