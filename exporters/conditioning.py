@@ -3,7 +3,8 @@
 The error of torch's own float32 is one draw of that movement, and a lucky draw is no measure of what another honest
 program may make of the same rows. Source: Parker 1997, Monte Carlo Arithmetic. In some draws equal numbers are rounded
 alike, as a program does: what is off everywhere in a plain image is not lost in its mean. In others they are not, as in
-sums: what is left of a plain image without its mean is only what the sums were off by.
+sums: what is left of a plain image without its mean is only what the sums were off by. Sums of many equal numbers are
+off by more than their last bit: see exporters.summing.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from exporters.arrays import Array
+from exporters.doubling import as_double
+from exporters.summing import LAST_BIT, Losing
 
-LAST_BIT = 2.0**-24  # of a float32, as a part of it
-LANES = 64  # equal numbers that a pooling adds for a last bit: of 112 x 112, onnxruntime is off by 720, torch by 8
-POOLINGS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
 DRAWS = (False, False, False, True, True)  # whether equal numbers are rounded alike
+LOSSES = 2  # draws of what sums lose
 
 Moves = tuple[tuple[float, ...], ...]
 Answer = Callable[[Tensor], Sequence[Array]]
@@ -32,53 +33,61 @@ def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves
 
     Args:
         double: the module in float64.
-        rows: numbers.
+        rows: numbers, or pixels, which are what they are.
         size: of a number whose last bit each number of the rows is moved by.
         answer: what the module answers to rows, each output.
     """
     generator = torch.Generator().manual_seed(1)
-    truths, steps = answer(rows.double()), LAST_BIT * size
+    exact, steps = as_double(rows), LAST_BIT * size
     draws = []
     for alike in DRAWS:
         chance = _alike if alike else _apart
+        moved = exact + chance(rows, generator) * steps if rows.is_floating_point() else exact
         with _rounding(double, partial(chance, generator=generator)):
-            moved = answer(rows.double() + chance(rows, generator) * steps)
-        draws.append([_distances(*pair) for pair in zip(truths, moved, strict=True)])
-    return tuple(tuple(map(float, np.max(output, axis=0))) for output in zip(*draws, strict=True))
+            draws.append(answer(moved))
+    return _largest(answer(exact), draws)
+
+
+def losses(truths: Sequence[Array], rows: Tensor, answer: Answer) -> Moves:
+    """Return the largest movement by what sums of many numbers lose, in some draws: of each output, for each row.
+
+    Args:
+        truths: what the module in float64 answers.
+        rows: to these rows.
+        answer: what it answers, each output.
+    """
+    generator = torch.Generator().manual_seed(1)
+    draws = []
+    for _ in range(LOSSES):
+        with Losing(partial(_alike, generator=generator)):
+            draws.append(answer(rows))
+    return _largest(truths, draws)
+
+
+def _largest(truths: Sequence[Array], draws: Sequence[Sequence[Array]]) -> Moves:
+    """Return how far the draw that is furthest is from the truth: of each output, for each row."""
+    distances = [[_distances(*pair) for pair in zip(truths, drawn, strict=True)] for drawn in draws]
+    return tuple(tuple(map(float, np.max(output, axis=0))) for output in zip(*distances, strict=True))
 
 
 @contextmanager
 def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Let the answer of every part of a module be off by last bits of float32, up or down by chance."""
 
-    def rounded(answer: object, bits: Tensor | float = 1.0) -> object:
+    def rounded(answer: object) -> object:
         if isinstance(answer, tuple):
             return tuple(map(rounded, answer))
         if not (isinstance(answer, Tensor) and answer.is_floating_point()):
             return answer
-        return answer * (1 + signs(answer) * bits * LAST_BIT)
+        return answer * (1 + signs(answer) * LAST_BIT)
 
-    def listen(part: nn.Module, given: tuple[Tensor, ...], answer: object) -> object:
-        if isinstance(part, POOLINGS) and isinstance(answer, Tensor):
-            return rounded(answer, _lost(given[0], answer))
-        return rounded(answer)
-
-    hooks = [part.register_forward_hook(listen) for part in double.modules()]
+    hooks = [part.register_forward_hook(lambda part, given, answer: rounded(answer)) for part in double.modules()]
     try:
-        yield
+        with Losing(signs):
+            yield
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _lost(given: Tensor, pooled: Tensor) -> Tensor | float:
-    """Return the last bits that pooled numbers may be off by: all that is equal in a channel is rounded one way."""
-    lanes = given.numel() / max(1, pooled.numel()) / LANES
-    if lanes <= 1 or given.dim() < 3:
-        return 1.0
-    numbers = given.flatten(2).float()
-    equal = (numbers == numbers.median(2, keepdim=True).values).double().mean(2)
-    return (equal * lanes).clamp(min=lanes**0.5).reshape(*equal.shape, *[1] * (given.dim() - 2))
 
 
 def _apart(numbers: Tensor, generator: torch.Generator) -> Tensor:
@@ -89,8 +98,10 @@ def _apart(numbers: Tensor, generator: torch.Generator) -> Tensor:
 def _alike(numbers: Tensor, generator: torch.Generator) -> Tensor:
     """Return -1 or 1 for each number, the same for equal ones and for opposite ones, in float64."""
     factor, summand = torch.randint(2**29, 2**30, (2,), generator=generator).tolist()
+    # A float32 moved by its last bit lies between two of them, and what float64 computes just above or below.
+    known = (numbers * (1 + LAST_BIT / 4)).float()
     # Multiplicative hashing: a high bit depends on all bits.
-    mixed = numbers.float().abs().view(torch.int32).long() * (2 * factor + 1) + 4 * summand
+    mixed = known.abs().view(torch.int32).long() * (2 * factor + 1) + 4 * summand
     signs: Tensor = (mixed >> 31 & 1).double() * 2 - 1
     return signs
 

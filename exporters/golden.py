@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -16,10 +17,12 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from exporters import conditioning
+from exporters import conditioning, probing
 from exporters.arrays import Array, largest
 from exporters.doubling import as_double, doubled
-from exporters.tolerance import FAR
+from exporters.probing import BANDS, PROBES, PROBES_NAME
+from exporters.summing import Losing
+from exporters.tolerance import FAR, LARGEST_OWN_ERROR, MAX_FACTOR
 from zoo.economy import trim_heap
 from zoo.training.evaluation import evaluating
 
@@ -27,11 +30,7 @@ BATCHES = (1, 2, 3, 4, 7, 64)  # rows; the exporters trace with 3
 WORK = 40_000_000_000  # multiply-adds that all batches may cost: less than a second of one core in onnxruntime
 FEWEST = 4  # rows of the largest batch of the most expensive model: one more than is traced
 PUBLISHED = "batch of 3"  # which question is written to disk
-PROBES = ("zeros", "ones", "smallest", "largest", "noise")
-"""What no data set holds: rows of one number, of the two numbers at the ends of the held-out rows, and of noise."""
-BANDS = ("zeros, ones, smallest and largest side by side", "noise")
-"""The same in two rows, for models whose rows cost much."""
-PROBES_NAME = "probes"
+LOSS = 8.0  # last bits that a sum may lose before it is asked how far they move the answers to held-out rows
 DISTINCT = 64  # rows at most whose truth is computed; larger batches repeat them
 TRUTH = 12_000_000_000  # multiply-adds of float64 for the truth, about a second of one core
 AT_ONCE = 8  # rows that are computed at a time in float64, and twice as many in float32: memory depends on it
@@ -51,8 +50,9 @@ class Question:
     rows: tuple[str, ...] = ()
     """What each row is called, where rows have names."""
     moves: tuple[tuple[float, ...], ...] = ()
-    """How far R64 of each output and probe moves with the last bits of all that is computed for it: float32 cannot know
-    it closer. Of a model whose rows cost much 0, but for probes that move far."""
+    """How far R64 of each output and row moves with last bits: float32 cannot know it closer. Of a probe, those of all
+    that is computed for it; of a model whose rows cost much 0, but where it is far. Of a held-out row, those that sums
+    of many numbers lose; nothing where they are few."""
     places: tuple[int, ...] = ()
     """Which of the held-out rows they are."""
 
@@ -119,22 +119,30 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
     plan = list(_plan(batches(work), 1 if sequence is None else some.shape[sequence]))
     cuts = {length: some if sequence is None else some.narrow(sequence, 0, length) for _, _, length in plan}
     banded = spared and max(rows.shape[1:], default=0) >= len(PROBES) - 1  # a shorter row has no place for all of them
-    probe = _bands(rows, values) if banded else probe_rows(rows, values)
+    probe = probing.bands(rows, values) if banded else probing.probe_rows(rows, values)
     names = BANDS if banded else PROBES
     with evaluating(module):
         alone = {length: _answers(module, cut, 2 * at_once) for length, cut in cuts.items()} if spared else {}
         owns = () if probe is None else _answers(module, probe, 2 * at_once if spared else len(probe))
         with doubled(module) as double:
-            truths = {length: _truth(double, cut, at_once) for length, cut in cuts.items()}
+            with Losing() as watch:
+                truths = {length: _truth(double, cut, at_once) for length, cut in cuts.items()}
+            usual = list(truths.values())
+            answer = partial(_truth, double, at_once=at_once)
+            lossy = cuts if watch.most > LOSS else {}
+            losses = {length: conditioning.losses(truths[length], cut, answer) for length, cut in lossy.items()}
             asked = [] if probe is None else [Question(PROBES_NAME, probe, (), owns, names)]
-            probes = tuple(_probed(double, one, some, list(truths.values())) for one in asked)
+            probes = tuple(_probed(double, one, some, usual) for one in asked)
+        probes = tuple(_knowable(module, one, some, usual) for one in probes)
         held_out = []
         for size, start, length in plan:
             taken = np.arange(start, start + size) % len(some)
             batch = cuts[length][taken].contiguous()
             own = [array[taken] for array in alone[length]] if spared else _answers(module, batch, size)
             truth = tuple(array[taken] for array in truths[length])
-            held_out.append(Question(f"batch of {size}", batch, truth, tuple(own), places=tuple(taken.tolist())))
+            moves = tuple(tuple(output[row] for row in taken) for output in losses.get(length, ()))
+            places = tuple(taken.tolist())
+            held_out.append(Question(f"batch of {size}", batch, truth, tuple(own), moves=moves, places=places))
     return Golden(tuple(held_out), probes)
 
 
@@ -161,16 +169,16 @@ def _probed(double: nn.Module, probe: Question, some: Tensor, usual: Sequence[Se
         some: held-out rows.
         usual: R64 of these, of each length.
     """
-    at_once = len(probe.rows) if probe.rows == PROBES else 1
+    at_once = len(probe.rows) if len(probe.rows) == len(PROBES) else 1
     asked = replace(probe, truths=_truth(double, probe.inputs, at_once))
-    if not probe.inputs.is_floating_point():
-        return asked
-    sizes = [max(largest(truths[place]) for truths in usual) for place in range(len(asked.truths))]
+    if not (probe.inputs.is_floating_point() or probe.inputs.dtype == torch.uint8):
+        return asked  # tokens
+    sizes = _sizes(usual)
     far = [
         any(largest(truth[row]) > FAR * size for truth, size in zip(asked.truths, sizes, strict=True))
         for row in range(len(probe.rows))
     ]
-    chosen = [row for row in range(len(probe.rows)) if probe.rows == PROBES or far[row]]
+    chosen = [row for row in range(len(probe.rows)) if len(probe.rows) == len(PROBES) or far[row]]
     if not chosen:
         return asked
     size = float(some.abs().max())
@@ -181,38 +189,40 @@ def _probed(double: nn.Module, probe: Question, some: Tensor, usual: Sequence[Se
     )
 
 
+def _knowable(module: nn.Module, probe: Question, some: Tensor, usual: Sequence[Sequence[Array]]) -> Question:
+    """Return the probes with a little noise on those that nobody can answer, if there are any.
+
+    Behind a normalisation a plain image is nothing but rounding errors, and behind several they may be as large as any
+    answer, in float64 too. Arguments as those of `_probed`, but the module in float32.
+    """
+    sizes = _sizes(usual)
+    unknown = [
+        row
+        for row in range(len(probe.rows))
+        if probe.moves
+        and any(
+            moves[row] > LARGEST_OWN_ERROR / MAX_FACTOR * max(size, largest(truth[row]) / FAR)
+            for moves, truth, size in zip(probe.moves, probe.truths, sizes, strict=True)
+        )
+    ]
+    if not unknown:
+        return probe
+    inputs, names = probing.roughened(probe.inputs, probe.rows, unknown, float(some.abs().max()))
+    asked = Question(PROBES_NAME, inputs, (), _answers(module, inputs, len(inputs)), names)
+    with doubled(module) as double:
+        return _probed(double, asked, some, usual)
+
+
+def _sizes(usual: Sequence[Sequence[Array]]) -> list[float]:
+    """Return the largest number of each output."""
+    return [max(map(largest, given)) for given in zip(*usual, strict=True)]
+
+
 def _plan(sizes: Sequence[int], longest: int) -> Iterator[tuple[int, int, int]]:
     """Yield the rows of each batch, the first of them, and its length: several in turn, the traced one often."""
     lengths = (longest, 1, longest, max(1, longest // 2), longest, max(1, longest - 1))
     starts = [0, *accumulate(sizes)]
     yield from zip(sizes, starts, lengths, strict=False)
-
-
-def probe_rows(rows: Tensor, values: int) -> Tensor | None:
-    """Return the probes, a row each; None where there is nothing to vary."""
-    one = rows[0]
-    generator = torch.Generator().manual_seed(0)
-    if one.is_floating_point():
-        noise = torch.randn(one.shape, generator=generator)
-        ends = [torch.full_like(one, float(end)) for end in (rows.min(), rows.max())]
-    elif one.dtype == torch.bool:
-        return None
-    else:
-        most = values or int(rows.max()) + 1
-        noise = torch.randint(0, most, one.shape, generator=generator)
-        ends = [torch.full_like(one, end) for end in (0, most - 1)]
-    ones = torch.full_like(one, min(1, (values or 2) - 1))
-    return torch.stack([torch.zeros_like(one), ones, *ends, noise.to(one.dtype)])
-
-
-def _bands(rows: Tensor, values: int) -> Tensor | None:
-    """Return the probes in two rows, of which one has another number in each quarter of its longest axis."""
-    probes = probe_rows(rows, values)
-    if probes is None:
-        return None
-    *flat, noise = probes
-    axis = noise.shape.index(max(noise.shape))
-    return torch.stack([torch.cat([row.tensor_split(4, axis)[place] for place, row in enumerate(flat)], axis), noise])
 
 
 def _truth(double: nn.Module, rows: Tensor, at_once: int) -> tuple[Array, ...]:

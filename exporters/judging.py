@@ -47,7 +47,7 @@ class Answered(Protocol):
 
     @property
     def moves(self) -> Sequence[Sequence[float]]:
-        """Return how far a last bit of the input moves each output, for each row that has a name; else nothing."""
+        """Return how far last bits move each output, for each row; nothing where they do not count."""
 
 
 class Asked(Protocol):
@@ -97,7 +97,8 @@ def _numbers(number: int, name: str, asked: Asked, answers: Sequence[Array]) -> 
     """Return the comparisons of an output that holds numbers."""
     held_out = asked.held_out
     truths, owns = ([getattr(q, side)[number] for q in held_out] for side in ("truths", "owns"))
-    whole = compare(name, truths, owns, answers[: len(held_out)], follows=number > 0)
+    moves = [moved for q in held_out for moved in (q.moves[number] if q.moves else ())]
+    whole = compare(name, truths, owns, answers[: len(held_out)], follows=number > 0, moves=moves)
     found = [whole]
     for question, answer in zip(asked.questions, answers, strict=True):
         truth, own = question.truths[number], question.owns[number]

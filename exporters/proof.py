@@ -28,8 +28,9 @@ from zoo.economy import give_back, trim_heap
 from zoo.errors import ProofFailed
 
 ONNX_RULE = (
-    "rms error <= 4 x torch's own + eps rms(R64); max error <= 8 x torch's own + 2 eps S; weights bit for bit; "
-    "the graph in float64 within 1e-6 S of R64; every changed decision a tie in float64"
+    "rms error <= 4 x torch's own + eps rms(R64); max error <= 8 x torch's own + 2 eps S; to both, what sums of many "
+    "numbers lose; weights bit for bit; the graph in float64 within 1e-6 S of R64; "
+    "every changed decision a tie in float64"
 )
 PT2_RULE = "the rule of the errors of ONNX; weights bit for bit; the program in float64 within 1e-6 S of R64"
 

@@ -40,7 +40,8 @@ class QuestionRecord(Strict):
     group: int
     """Which distinct rows it is made of: those of its length."""
     moves: tuple[tuple[float, ...], ...] = ()
-    """How far R64 of each output and row moves with a last bit of the row's numbers, for probes that hold numbers."""
+    """How far R64 of each output and row moves: of probes that hold numbers with the last bits of all that is computed,
+    of held-out rows with those that sums of many numbers lose; absent where these are few."""
 
 
 class OutputRecord(Strict):
@@ -76,7 +77,7 @@ class Question:
     rows: tuple[str, ...] = ()
     """What each row is called, where rows have names."""
     moves: tuple[tuple[float, ...], ...] = ()
-    """How far R64 of each output and row moves with a last bit of the row's numbers."""
+    """How far R64 of each output and row moves with last bits."""
 
     @property
     def own(self) -> Array:

@@ -13,8 +13,9 @@ from torch import Tensor
 from exporters import storage
 from exporters.arrays import Array, largest
 from exporters.float64.replay import Replay
-from exporters.golden import BANDS, Golden, Question, difference
+from exporters.golden import Golden, Question, difference
 from exporters.outputs import Told, gap
+from exporters.probing import BANDS
 
 ROWS = 3  # of a batch
 SPARED_ROWS = 1  # of a batch of an expensive model

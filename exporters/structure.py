@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from exporters import golden, storage
+from exporters import probing, storage
 from exporters.certificate import Format
 from exporters.golden import outputs_of
 from exporters.tolerance import SMALLEST_REACTION, reaction
@@ -45,7 +45,7 @@ def drawn(module: nn.Module, rows: Tensor, values: int = 0) -> nn.Module:
             if tensor.is_floating_point() and bool((tensor == tensor.flatten()[0]).all()):
                 spread = SPREAD if tensor.dim() < 2 else float(tensor[0].numel()) ** -0.5
                 tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=spread)
-    some, probes = rows[:ROWS], golden.probe_rows(rows, values)
+    some, probes = rows[:ROWS], probing.probe_rows(rows, values)
     measured = some if probes is None else torch.cat([some, probes])
     _measure(result, measured)
     if _reaction(result, some) < ENOUGH * SMALLEST_REACTION:

@@ -74,7 +74,12 @@ class Comparison(Strict):
 
 
 def compare(
-    output: str, truth: Sequence[Array], own: Sequence[Array], found: Sequence[Array], follows: bool = False
+    output: str,
+    truth: Sequence[Array],
+    own: Sequence[Array],
+    found: Sequence[Array],
+    follows: bool = False,
+    moves: Sequence[float] = (),
 ) -> Comparison:
     """Return how a file's output compares with the truth, pooled over batches, and whether that proves anything.
 
@@ -84,8 +89,9 @@ def compare(
         own: torch's float32 of each batch.
         found: the file's answer to each batch.
         follows: from another output, which shows by itself that the proof could fail.
+        moves: how far last bits that sums lose move R64 of each row; nothing where they lose little.
     """
-    judged = _judge(output, EVERYTHING, (truth, own, found), None)
+    judged = _judge(output, EVERYTHING, (truth, own, found), None, moves)
     if follows or judged.verdict == "different" or judged.reason:
         return judged
     if judged.torch_max > LARGEST_OWN_ERROR * judged.scale:
@@ -145,7 +151,9 @@ Answers = tuple[Sequence[Array], Sequence[Array], Sequence[Array]]
 """R64, torch's own and the file's, batch by batch."""
 
 
-def _judge(output: str, question: str, answers: Answers, whole: Comparison | None) -> Comparison:
+def _judge(
+    output: str, question: str, answers: Answers, whole: Comparison | None, moves: Sequence[float] = ()
+) -> Comparison:
     truth, own, found = answers
     told = (output, question)
     rows: dict[str, float] = {"rows": sum(map(len, truth))}
@@ -161,7 +169,7 @@ def _judge(output: str, question: str, answers: Answers, whole: Comparison | Non
     if not np.isfinite(its).all():
         return _verdict(told, "different", "the file's output is not finite", rows)
     numbers = rows | _errors(r64, mine, its) | {"reaction": reaction(truth)}
-    numbers |= _limits(numbers, _rms(r64), whole)
+    numbers |= _limits(numbers, _rms(r64), whole, np.array(moves))
     for kind in ("rms", "max"):
         error, limit = numbers[f"file_{kind}"], numbers[f"{kind}_limit"]
         if error > limit:
@@ -170,14 +178,16 @@ def _judge(output: str, question: str, answers: Answers, whole: Comparison | Non
     return _verdict(told, "equal", "", numbers)
 
 
-def _limits(numbers: dict[str, float], size: float, whole: Comparison | None) -> dict[str, float]:
+def _limits(numbers: dict[str, float], size: float, whole: Comparison | None, moves: Array) -> dict[str, float]:
     """Return what the rms and the largest error must not exceed.
 
     The few numbers of one question have no rms worth the name, and all their errors may point one way: there it is the
-    largest error that counts.
+    largest error that counts. Torch adds more exactly than other programs: what they lose of many numbers counts too.
     """
-    rms = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * size
+    known = LARGEST_OWN_ERROR * numbers["scale"]
+    rms = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * size + min(RMS_FACTOR * _rms(moves), known)
     most = MAX_FACTOR * numbers["torch_max"] + MAX_FLOOR * EPS * numbers["scale"]
+    most += min(MAX_FACTOR * float(moves.max(initial=0.0)), known)
     if whole is None:
         return {"rms_limit": rms, "max_limit": most}
     return dict.fromkeys(("rms_limit", "max_limit"), max(most, whole.max_limit))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import Document, no_file_above
-from exporters import bundle, certificate, decisions, golden
+from exporters import bundle, certificate, decisions, golden, probing
 from exporters.bundle import publish
 from exporters.certificate import Format
 from exporters.destination import Destination
@@ -444,7 +444,7 @@ def test_the_bundle_of_an_expensive_model_says_how_little_was_asked_and_verifies
     assert made.batches == (1, 2, 3, 4)
     assert made.proofs[0].decisions is not None
     assert made.proofs[0].decisions.rows == 3
-    assert [question.rows for question in made.golden.questions if question.rows] == [golden.BANDS]
+    assert [question.rows for question in made.golden.questions if question.rows] == [probing.BANDS]
     assert verify(tmp_path / "export").passed
 
 

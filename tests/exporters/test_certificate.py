@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from conftest import REPOSITORY, Outcome
-from exporters import certificate, golden
+from exporters import certificate, golden, probing
 
 if TYPE_CHECKING:
     from specimens import Published
@@ -158,7 +158,7 @@ def test_it_holds_the_numbers_of_every_way_a_file_was_run(published: Published) 
     compared = [found for proof in (onnx, torchscript, pt2) for ran in proof.executions for found in ran.comparisons]
     assert all(0 <= found.file_max <= found.max_limit for found in compared)
     assert all(0 <= found.file_rms <= found.rms_limit for found in compared)
-    questions = [*(f"batch of {rows}" for rows in golden.BATCHES), *golden.PROBES]
+    questions = [*(f"batch of {rows}" for rows in golden.BATCHES), *probing.PROBES]
     for ran in (*onnx.executions, *torchscript.executions, *pt2.executions):
         assert (ran.whole.question, ran.whole.rows) == ("all batches", sum(golden.BATCHES))
         assert ran.whole.file_max > 0

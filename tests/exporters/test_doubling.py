@@ -63,3 +63,12 @@ def test_rows_of_whole_numbers_stay_whole_and_are_copied() -> None:
     assert as_double(rows).dtype == torch.int64
     assert as_double(rows).data_ptr() != rows.data_ptr()
     assert as_double(rows.double()).dtype == torch.float64
+
+
+def test_an_epsilon_that_is_the_precision_of_the_numbers_stays_that_of_float32() -> None:
+    norm, rows = nn.RMSNorm(2), torch.tensor([[1e-4, 2e-4]])
+    with doubled(norm) as double:
+        truth = double(as_double(rows))
+
+    assert torch.allclose(truth, norm(rows).double(), rtol=1e-6)
+    assert norm.eps is None

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from torch import nn
 
-from exporters import golden, tolerance
+from exporters import golden, probing, tolerance
 from exporters.subject import TRACED_ROWS
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_rows_too_short_for_all_probes_side_by_side_are_asked_one_by_one(length:
     rows = torch.arange(9.0 * length).reshape(9, length) - 1
     (probe,) = golden.make(nn.Linear(length, 1), rows, work=golden.WORK).probes
 
-    assert probe.rows == golden.PROBES
+    assert probe.rows == probing.PROBES
     assert probe.inputs[:4].tolist() == [[float(number)] * length for number in (0, 1, -1, 9 * length - 2)]
 
 

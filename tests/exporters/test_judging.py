@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from exporters.golden import PROBES, PROBES_NAME
 from exporters.judging import judge
+from exporters.probing import PROBES, PROBES_NAME
 from exporters.questions import OutputRecord, Question, Questions
 from exporters.runtimes import Answers
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from conftest import Document
-from exporters import certificate, golden, questions, structure
+from exporters import certificate, probing, questions, structure
 from exporters import onnx as exporter
 from exporters.bundle import publish
 from exporters.destination import Destination
@@ -185,7 +185,7 @@ def test_probes_are_answered_with_about_as_much_as_rows_by_drawn_weights() -> No
     torch.manual_seed(0)
     blocks = [nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), Gate()) for _ in range(40)]
     rows = torch.rand(32, 8)
-    probes = golden.probe_rows(rows, 0)
+    probes = probing.probe_rows(rows, 0)
     assert probes is not None
 
     found = structure.drawn(nn.Sequential(*blocks), rows)
@@ -206,7 +206,7 @@ def test_what_is_drawn_leaves_the_module_alone_and_no_constant_but_what_is_not_l
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.momentum == 0.1
     assert not norm.training
-    probes = golden.probe_rows(constant.rows, 0)
+    probes = probing.probe_rows(constant.rows, 0)
     assert probes is not None
     seen = found.get_submodule("0")(torch.cat([constant.rows[: structure.ROWS], probes]))
     torch.testing.assert_close(norm.running_mean, seen.mean((0, 2, 3)).detach())

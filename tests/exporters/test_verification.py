@@ -389,7 +389,7 @@ def test_questions_that_do_not_fit_are_left_out_and_named(
     published: Published, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from exporters import bundle as making
-    from exporters import golden, questions
+    from exporters import golden, probing, questions
 
     monkeypatch.setattr(questions, "LARGEST", 1)
     subject = published.subject
@@ -399,7 +399,7 @@ def test_questions_that_do_not_fit_are_left_out_and_named(
 
     found = verify(bundle)
 
-    assert {"batch of 64", *golden.PROBES} < {*record.left_out}
+    assert {"batch of 64", *probing.PROBES} < {*record.left_out}
     assert "batch of 3" in [question.name for question in record.questions]
     assert (bundle / "golden.npz").stat().st_size < 10_000
     assert failures(found) == []
