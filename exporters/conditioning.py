@@ -10,7 +10,7 @@ off by more than their last bit: see exporters.summing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,7 @@ Moves = tuple[tuple[float, ...], ...]
 Answer = Callable[[Tensor], Sequence[Array]]
 
 
-def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves:
+def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer, sums: bool = True) -> Moves:
     """Return the largest movement in some draws: of each output, for each row.
 
     Args:
@@ -36,6 +36,7 @@ def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves
         rows: numbers, or pixels, which are what they are.
         size: of a number whose last bit each number of the rows is moved by.
         answer: what the module answers to rows, each output.
+        sums: whether those of many numbers lose more than their last bit.
     """
     generator = torch.Generator().manual_seed(1)
     exact, steps = as_double(rows), LAST_BIT * size
@@ -43,7 +44,7 @@ def moves(double: nn.Module, rows: Tensor, size: float, answer: Answer) -> Moves
     for alike in DRAWS:
         chance = _alike if alike else _apart
         moved = exact + chance(rows, generator) * steps if rows.is_floating_point() else exact
-        with _rounding(double, partial(chance, generator=generator)):
+        with _rounding(double, partial(chance, generator=generator), sums):
             draws.append(answer(moved))
     return _largest(answer(exact), draws)
 
@@ -71,7 +72,7 @@ def _largest(truths: Sequence[Array], draws: Sequence[Sequence[Array]]) -> Moves
 
 
 @contextmanager
-def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor]) -> Iterator[None]:
+def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor], sums: bool) -> Iterator[None]:
     """Let the answer of every part of a module be off by last bits of float32, up or down by chance."""
 
     def rounded(answer: object) -> object:
@@ -83,7 +84,7 @@ def _rounding(double: nn.Module, signs: Callable[[Tensor], Tensor]) -> Iterator[
 
     hooks = [part.register_forward_hook(lambda part, given, answer: rounded(answer)) for part in double.modules()]
     try:
-        with Losing(signs):
+        with Losing(signs) if sums else nullcontext():
             yield
     finally:
         for hook in hooks:

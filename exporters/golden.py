@@ -133,7 +133,7 @@ def make(module: nn.Module, rows: Tensor, sequence: int | None = None, work: int
             losses = {length: conditioning.losses(truths[length], cut, answer) for length, cut in lossy.items()}
             asked = [] if probe is None else [Question(PROBES_NAME, probe, (), owns, names)]
             probes = tuple(_probed(double, one, some, usual) for one in asked)
-        probes = tuple(_knowable(module, one, some, usual) for one in probes)
+        probes = tuple(_knowable(module, one, some, usual, 2 * at_once if spared else len(names)) for one in probes)
         held_out = []
         for size, start, length in plan:
             taken = np.arange(start, start + size) % len(some)
@@ -189,28 +189,48 @@ def _probed(double: nn.Module, probe: Question, some: Tensor, usual: Sequence[Se
     )
 
 
-def _knowable(module: nn.Module, probe: Question, some: Tensor, usual: Sequence[Sequence[Array]]) -> Question:
+def _knowable(
+    module: nn.Module, probe: Question, some: Tensor, usual: Sequence[Sequence[Array]], at_once: int
+) -> Question:
     """Return the probes with a little noise on those that nobody can answer, if there are any.
 
     Behind a normalisation a plain image is nothing but rounding errors, and behind several they may be as large as any
-    answer, in float64 too. Arguments as those of `_probed`, but the module in float32.
+    answer, in float64 too.
+
+    Args:
+        module: in float32.
+        probe: the probes, answered.
+        some: held-out rows.
+        usual: R64 of these, of each length.
+        at_once: rows that are answered at a time.
     """
-    sizes = _sizes(usual)
-    unknown = [
-        row
-        for row in range(len(probe.rows))
-        if probe.moves
-        and any(
-            moves[row] > LARGEST_OWN_ERROR / MAX_FACTOR * max(size, largest(truth[row]) / FAR)
-            for moves, truth, size in zip(probe.moves, probe.truths, sizes, strict=True)
-        )
-    ]
+    if not _unknown(probe, probe.moves, usual):
+        return probe
+    size = float(some.abs().max())
+    with doubled(module) as double:  # not what sums lose: that leaves most of an answer
+        moved = conditioning.moves(double, probe.inputs, size, partial(_truth, double, at_once=at_once), sums=False)
+    unknown = _unknown(probe, moved, usual)
     if not unknown:
         return probe
-    inputs, names = probing.roughened(probe.inputs, probe.rows, unknown, float(some.abs().max()))
-    asked = Question(PROBES_NAME, inputs, (), _answers(module, inputs, len(inputs)), names)
+    inputs, names = probing.roughened(probe.inputs, probe.rows, unknown, size)
+    asked = Question(PROBES_NAME, inputs, (), _answers(module, inputs, at_once), names)
     with doubled(module) as double:
         return _probed(double, asked, some, usual)
+
+
+def _unknown(probe: Question, moves: conditioning.Moves, usual: Sequence[Sequence[Array]]) -> list[int]:
+    """Return the probes whose answers move by more than float32 may be off by."""
+    most = LARGEST_OWN_ERROR / MAX_FACTOR
+    outputs = [
+        (moved, truth, size)
+        for moved, truth, size in zip(moves, probe.truths, _sizes(usual), strict=False)
+        if truth.dtype.kind == "f"  # else places of numbers, which tie
+    ]
+    return [
+        row
+        for row in range(len(probe.rows))
+        if any(moved[row] > most * max(size, largest(truth[row])) for moved, truth, size in outputs)
+    ]
 
 
 def _sizes(usual: Sequence[Sequence[Array]]) -> list[float]:

@@ -8,6 +8,7 @@ off the mean has nothing else left of a plain image.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ Lose = Callable[..., Any]
 class Losing(TorchFunctionMode):
     """While it lasts, the sums, means and normalisations of torch are off by what programs lose in them.
 
+    Attention does not take torch's fast path meanwhile: its float64 answers may have other last bits.
+
     Args:
         signs: whether each number is too small or too large; None where it is only watched how much would be lost.
     """
@@ -47,10 +50,11 @@ class Losing(TorchFunctionMode):
         options = kwargs or {}
         answer = function(*args, **options)
         lose = _LOSING.get(function)
-        if lose is None:
+        if lose is None or not (answer.is_floating_point() and answer.numel()):
             return answer
-        off = lose(self, answer, *args, **options)
-        return answer if self.watches else off
+        given = {name: value for name, value in options.items() if name != "input"}
+        off = lose(self, answer, *([options["input"]] if "input" in options else []), *args, **given)
+        return answer if self.watches else off.to(answer.dtype)
 
     def lost(self, rows: Tensor, count: float | None = None) -> Tensor:
         """Return the last bits that sums of rows (..., n) may be off by, (...).
@@ -62,7 +66,8 @@ class Losing(TorchFunctionMode):
         lanes = (rows.shape[-1] if count is None else count) / LANES
         if lanes <= 1:
             return rows.new_zeros(rows.shape[:-1])
-        middle = rows.median(-1, keepdim=True).values
+        # Zeros, as behind a ReLU, cost nothing.
+        middle = rows.where(rows != 0, torch.nan).nanmedian(-1, keepdim=True).values
         equal = ((rows - middle).abs() <= ALIKE * lanes * LAST_BIT * middle.abs()).double().mean(-1)
         bits = (equal * lanes).clamp(min=lanes**0.5)
         self.most = max(self.most, float(bits.max()))
@@ -80,12 +85,10 @@ def _summed(losing: Losing, answer: Tensor, x: Tensor, dim: Any = None, *_: Any,
     return answer * (1 + losing.signs(answer) * bits.reshape(answer.shape) * LAST_BIT)
 
 
-def _pooled(losing: Losing, answer: Tensor, x: Tensor, *_: Any, **__: Any) -> Tensor:
-    """Lose in the means of windows of an image, (N, C, ...): as much as the equal part of its channel says."""
-    if x.dim() < 3:
-        return answer
-    bits = losing.lost(x.flatten(2), x.numel() / max(1, answer.numel()))
-    return answer * (1 + losing.signs(answer) * bits.reshape(*bits.shape, *[1] * (x.dim() - 2)) * LAST_BIT)
+def _pooled(axes: int, losing: Losing, answer: Tensor, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Lose in the means of windows along the last axes: as much as the equal part of a channel says."""
+    bits = losing.lost(x.flatten(-axes), x.numel() / answer.numel())
+    return answer * (1 + losing.signs(answer) * bits.reshape(*bits.shape, *[1] * axes) * LAST_BIT)
 
 
 def _layer_norm(
@@ -163,10 +166,9 @@ def _last(x: Tensor, axes: Sequence[int]) -> Tensor:
 
 _LOSING: dict[object, Lose] = {
     **dict.fromkeys((torch.mean, Tensor.mean, torch.sum, Tensor.sum), _summed),
-    **dict.fromkeys((functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d), _pooled),
-    **dict.fromkeys(
-        (torch.adaptive_avg_pool1d, functional.adaptive_avg_pool2d, functional.adaptive_avg_pool3d), _pooled
-    ),
+    **dict.fromkeys((functional.avg_pool1d, torch.adaptive_avg_pool1d), partial(_pooled, 1)),
+    **dict.fromkeys((functional.avg_pool2d, functional.adaptive_avg_pool2d), partial(_pooled, 2)),
+    **dict.fromkeys((functional.avg_pool3d, functional.adaptive_avg_pool3d), partial(_pooled, 3)),
     functional.layer_norm: _layer_norm,
     functional.group_norm: _group_norm,
     functional.instance_norm: _instance_norm,

@@ -19,6 +19,7 @@ from zoo.strict import Strict
 EPS = 2.0**-23  # one unit of the last place of float32 at 1.0
 RMS_FACTOR, RMS_FLOOR = 4.0, 1.0  # rms error of the file <= 4 x torch's own + 1 eps rms(R64)
 MAX_FACTOR, MAX_FLOOR = 8.0, 2.0  # largest error of the file <= 8 x torch's own + 2 eps S, S = max|R64|
+LOST_FACTOR = 2.0  # times what sums of many numbers lose, which is what was seen at the most
 GRAPH_LIMIT = 1e-6  # of S, in float64: constants of a graph are float32 where the module's are float64, 1e-8 to 1e-7
 LARGEST_OWN_ERROR = 1e-3  # of S; above it float32 itself does not know the answer
 FAR = 8.0  # times the S of held-out rows; a probe that is answered with more is far from what the model is made for
@@ -185,9 +186,9 @@ def _limits(numbers: dict[str, float], size: float, whole: Comparison | None, mo
     largest error that counts. Torch adds more exactly than other programs: what they lose of many numbers counts too.
     """
     known = LARGEST_OWN_ERROR * numbers["scale"]
-    rms = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * size + min(RMS_FACTOR * _rms(moves), known)
+    rms = RMS_FACTOR * numbers["torch_rms"] + RMS_FLOOR * EPS * size + min(LOST_FACTOR * _rms(moves), known)
     most = MAX_FACTOR * numbers["torch_max"] + MAX_FLOOR * EPS * numbers["scale"]
-    most += min(MAX_FACTOR * float(moves.max(initial=0.0)), known)
+    most += min(LOST_FACTOR * float(moves.max(initial=0.0)), known)
     if whole is None:
         return {"rms_limit": rms, "max_limit": most}
     return dict.fromkeys(("rms_limit", "max_limit"), max(most, whole.max_limit))

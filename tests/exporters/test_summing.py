@@ -76,6 +76,28 @@ def test_numbers_that_are_almost_equal_are_lost_as_equal_ones() -> None:
     assert off(lambda x: x.mean((2, 3)), rows).flatten().tolist() == pytest.approx([PLAIN] * 6, rel=1e-3)
 
 
+def test_zeros_cost_nothing() -> None:
+    rows = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0), dtype=torch.float64).relu()
+
+    assert off(lambda x: x.mean((2, 3)), rows).flatten().tolist() == pytest.approx(
+        [(SIDE * SIDE / LANES) ** 0.5 * LAST_BIT] * 6
+    )
+
+
+def test_numbers_are_known_by_any_name_and_without_a_batch() -> None:
+    rows = plain(SIDE, SIDE)
+
+    for answer in (
+        lambda x: torch.mean(input=x, dim=(2, 3)),
+        lambda x: functional.adaptive_avg_pool2d(input=x, output_size=1),
+        lambda x: functional.adaptive_avg_pool2d(x[0], 1),
+    ):
+        assert off(answer, rows).flatten()[:3].tolist() == pytest.approx([PLAIN] * 3, rel=1e-6)
+    with Losing(torch.ones_like):
+        assert rows[:0].mean((2, 3)).shape == (0, 3)
+        assert rows.sum(2, dtype=torch.float32).dtype == torch.float32
+
+
 def test_what_is_no_number_is_left_alone() -> None:
     counted = torch.ones(1, 4096, dtype=torch.int64)
 
@@ -189,3 +211,27 @@ def test_a_plain_image_that_nobody_can_answer_is_asked_with_noise() -> None:
     assert probe.rows[1:] == probing.PROBES[1:]
     assert probe.inputs[1].std() == 0
     assert max(probe.moves[0]) < 1e-3
+
+
+def test_a_plain_image_that_can_be_answered_is_asked_as_it_is() -> None:
+    torch.manual_seed(0)
+    pooled = nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+    (probe,) = golden.make(pooled, torch.randn(6, 1, 224, 224)).probes
+
+    assert probe.rows == probing.PROBES
+
+
+def test_a_tie_of_two_classes_is_no_answer_that_nobody_knows() -> None:
+    class Decided(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = nn.Sequential(nn.Linear(6, 4, bias=False), nn.ReLU(), nn.Linear(4, 10, bias=False))
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            scores = self.model(x)
+            return scores, scores.argmax(1)
+
+    torch.manual_seed(0)
+
+    assert golden.make(Decided(), torch.rand(20, 6)).probes[0].rows == probing.PROBES
